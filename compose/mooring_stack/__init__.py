@@ -1,0 +1,1 @@
+"""Mooring's whole pipeline as plain processes of one machine."""

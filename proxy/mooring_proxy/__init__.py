@@ -1,0 +1,1 @@
+"""From the stream of facts to a routing table, and from there to connections."""

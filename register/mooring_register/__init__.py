@@ -1,0 +1,1 @@
+"""From the containers of one host to documents in a registry, under a lease."""
