@@ -1,0 +1,153 @@
+"""The `mooring` command: a group whose subcommands come from whatever parts are installed (entry points).
+
+Every option can also be given by the environment, `MOORING_<COMMAND>_<OPTION>`; a repeatable one takes its values
+separated by spaces there. A command that is configured wrongly lists every problem at once and ends with status 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import entry_points
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from mooring.errors import InvalidInput
+from mooring.model import Address, parse_address
+
+Check = Callable[[Mapping[str, Any]], Iterable[str]]
+F = TypeVar("F", bound=Callable[..., Any])
+
+_GROUP = "mooring.commands"
+_PROBLEMS = "mooring.problems"
+
+
+class Parsed(click.ParamType[object]):
+    """An option's value read by a function that raises `ValueError` or `InvalidInput` with a text for the user."""
+
+    def __init__(self, parse: Callable[[str], object], metavar: str) -> None:
+        self._parse = parse
+        self.name = metavar
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        """Return the parsed value; what is parsed already (a default) stays."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except (ValueError, InvalidInput) as error:
+            self.fail(str(error), param, ctx)
+
+
+class Option(click.Option):
+    """An option whose bad value is noted, so that the command can name all bad values together."""
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Read the option; note what is wrong with it instead of ending the command."""
+        try:
+            return super().handle_parse_result(ctx, opts, args)
+        except click.BadParameter as error:
+            ctx.meta.setdefault(_PROBLEMS, []).append(error.format_message())
+            ctx.params.setdefault(self.name or "", None)
+            return None, args
+
+
+class Command(click.Command):
+    """A command of Mooring: it has the log options, and checks everything before it does anything.
+
+    `check` looks at options that were each read without a problem and yields what is wrong with them together.
+    """
+
+    def __init__(self, *args: Any, check: Check = lambda _: (), **kwargs: Any) -> None:  # noqa: ANN401 -- click's own
+        kwargs["params"] = [*kwargs.get("params", ()), *_log_options()]
+        super().__init__(*args, **kwargs)
+        self._check = check
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read all options; raise one `UsageError` that lists every problem."""
+        rest = super().parse_args(ctx, args)
+        if ctx.resilient_parsing:
+            return rest
+        problems = ctx.meta.get(_PROBLEMS) or list(self._check(ctx.params))
+        if problems:
+            raise click.UsageError("\n".join(("the configuration is wrong:", *(f"  - {one}" for one in problems))), ctx)
+        return rest
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 -- click's own
+        """Set up the logs, then run the command."""
+        # Not at the top: the vocabulary alone, installed without a part, has a command line but no logs.
+        from mooring.telemetry import configure  # noqa: PLC0415
+
+        configure(ctx.params.pop("log_level"), ctx.params.pop("log_format"))
+        return super().invoke(ctx)
+
+
+def option(*names: str, **settings: Any) -> Callable[[F], F]:  # noqa: ANN401 -- click's own
+    """Declare an option; its default and its environment variable show in `--help`."""
+    return click.option(*names, **{"cls": Option, "show_default": True, "show_envvar": True, **settings})
+
+
+def _log_options() -> list[click.Parameter]:
+    shown = {"show_default": True, "show_envvar": True}
+    return [
+        Option(
+            ["--log-level"],
+            type=click.Choice(["debug", "info", "warning", "error"]),
+            default="info",
+            help="How much to log.",
+            **shown,
+        ),
+        Option(
+            ["--log-format"],
+            type=click.Choice(["text", "json"]),
+            default="text",
+            help="For people or for machines.",
+            **shown,
+        ),
+    ]
+
+
+def address(text: str) -> Address:
+    """Read `HOST:PORT` or `PORT` alone, which means loopback.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return parse_address(f"127.0.0.1:{text}" if text.isdigit() else text)
+
+
+def stop_with(message: str, status: int = 1) -> NoReturn:
+    """End the command with a message for the user."""
+    click.echo(f"mooring: {message}", err=True)
+    sys.exit(status)
+
+
+class Parts(click.Group):
+    """The subcommands of the parts that are installed, each loaded only when it is asked for.
+
+    Loaded late because one part's libraries (gRPC, Twisted) are half a second that the others need not wait.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all installed subcommands."""
+        return sorted({*super().list_commands(ctx), *(entry.name for entry in entry_points(group=_GROUP))})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a subcommand, or None when no installed part brings it."""
+        for entry in entry_points(group=_GROUP, name=cmd_name):
+            command: click.Command = entry.load()
+            return command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=Parts, context_settings={"auto_envvar_prefix": "MOORING", "help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mooring", prog_name="mooring")
+def main() -> None:
+    """Fixed addresses for containers that move.
+
+    register publishes what runs on this host, discover turns registries into one stream of facts, proxies follow the
+    stream and steer connections. Try `mooring demo`: it needs neither Docker nor root.
+    """

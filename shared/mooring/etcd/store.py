@@ -1,0 +1,165 @@
+"""The seam to etcd: what Mooring asks of a store, as values and one protocol. No gRPC here.
+
+Two providers, held to one contract (tests/contract/test_store.py): `client.EtcdStore` over a real etcd, and
+`memory.MemoryStore`, its twin in this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol, TypeAlias
+
+from attrs import frozen
+
+NO_LEASE = 0
+
+
+@frozen
+class KeyValue:
+    """One key as the store holds it; `revision` is that of its last change, `lease` is 0 when it has none."""
+
+    key: str
+    value: bytes
+    revision: int
+    lease: int = NO_LEASE
+
+
+@frozen
+class Listing:
+    """Everything below a prefix at one revision; a watch after that revision continues it without a hole."""
+
+    revision: int
+    items: tuple[KeyValue, ...]
+
+
+@frozen
+class Removed:
+    """A key was deleted, or expired with its lease; which of the two only the lease can tell."""
+
+    key: str
+    revision: int
+
+
+Change: TypeAlias = KeyValue | Removed
+
+
+@frozen
+class Put:
+    """Write a key, attached to a lease unless that is 0."""
+
+    key: str
+    value: bytes
+    lease: int = NO_LEASE
+
+
+@frozen
+class Delete:
+    """Remove a key; nothing happens when it is not there."""
+
+    key: str
+
+
+Operation: TypeAlias = Put | Delete
+
+
+@frozen
+class Holds:
+    """Condition: the key holds exactly this value."""
+
+    key: str
+    value: bytes
+
+
+@frozen
+class At:
+    """Condition: the key was last changed at this revision; 0 says that it must not exist."""
+
+    key: str
+    revision: int
+
+
+Condition: TypeAlias = Holds | At
+
+
+@frozen
+class Committed:
+    """All operations were carried out, at this revision."""
+
+    revision: int
+
+
+@frozen
+class Refused:
+    """A condition did not hold, nothing was carried out. `present` is what the conditions' keys hold instead."""
+
+    present: tuple[KeyValue, ...]
+
+
+@frozen
+class Lease:
+    """A lease that is alive, and the keys attached to it."""
+
+    id: int
+    granted_seconds: int
+    remaining_seconds: int
+    keys: tuple[str, ...]
+
+
+class Watch(Protocol):
+    """Changes below a prefix, in order, as they come."""
+
+    def __iter__(self) -> Iterator[tuple[Change, ...]]:
+        """Iterate over batches of changes; an empty batch says only that the watch was established or is alive.
+
+        The first batch is always that empty one: whoever waits for it knows that from here on nothing is missed.
+        Ends silently after `cancel`.
+
+        Raises:
+            StartOver: the revision to follow from is compacted, or the store is not the one that was listed.
+            Unavailable: the store does not answer; the same revision may be asked for again.
+        """
+
+    def cancel(self) -> None:
+        """End the iteration, from any thread; harmless when it has ended."""
+
+
+class Store(Protocol):
+    """A key-value store with revisions, leases and guarded transactions. Safe to use from several threads.
+
+    Every method raises `Unavailable` when the store does not answer within a few seconds.
+    """
+
+    def list(self, prefix: str) -> Listing:
+        """Return everything whose key begins with `prefix`, at one revision, however much it is."""
+
+    def get(self, key: str) -> KeyValue | None:
+        """Return one key, or None."""
+
+    def watch(self, prefix: str, after: int) -> Watch:
+        """Return the changes below `prefix` after that revision."""
+
+    def commit(self, conditions: tuple[Condition, ...], operations: tuple[Operation, ...]) -> Committed | Refused:
+        """Carry out all operations at once if every condition holds; no key may be named by two operations.
+
+        Raises:
+            LeaseLost: an operation names a lease that is gone.
+        """
+
+    def grant(self, ttl_seconds: int) -> int:
+        """Return the id of a new lease; the store chooses it."""
+
+    def keep_alive(self, lease: int) -> int:
+        """Renew a lease and return the seconds that it now has.
+
+        Raises:
+            LeaseLost: it is gone.
+        """
+
+    def lease(self, lease: int) -> Lease | None:
+        """Return a lease and its keys, or None when it is gone."""
+
+    def revoke(self, lease: int) -> None:
+        """End a lease; its keys go with it. Harmless when it is gone."""
+
+    def close(self) -> None:
+        """Let go of connections; watches end."""

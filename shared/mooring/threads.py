@@ -1,0 +1,75 @@
+"""Threads that never die quietly, and loops that never give up. For register and discover, and the proxy's readers.
+
+Three kinds of failure (mooring.errors) meet here: a `WorldError` is waited out, anything else ends the process, so
+that whoever runs it starts it anew: Docker restarts what exits, never what merely stands still.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import random
+import sys
+from collections.abc import Callable
+from threading import Event, Thread
+
+from mooring.backoff import Backoff
+from mooring.errors import WorldError
+from mooring.telemetry import get_logger
+
+EXIT_OUR_BUG = 70  # EX_SOFTWARE of sysexits.h
+
+log = get_logger()
+
+
+def start(name: str, run: Callable[[], None]) -> Thread:
+    """Run something in a daemon thread; an exception that leaves it ends the whole process with status 70."""
+
+    def guarded() -> None:
+        try:
+            run()
+        except BaseException:
+            log.exception("thread died of a bug, ending the process", thread=name)
+            sys.stderr.flush()
+            os._exit(EXIT_OUR_BUG)
+
+    thread = Thread(target=guarded, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def keep_trying(
+    attempt: Callable[[], None],
+    *,
+    stopping: Event,
+    backoff: Backoff,
+    failed: Callable[[WorldError], None],
+) -> None:
+    """Call `attempt` again and again until `stopping` is set; after a `WorldError` only when the backoff is over.
+
+    An attempt that returns without one counts as contact and resets the backoff. Any other exception passes through.
+    """
+    delay = backoff
+    while not stopping.is_set():
+        try:
+            attempt()
+            delay = backoff
+        except WorldError as error:
+            if stopping.is_set():
+                return
+            failed(error)
+            stopping.wait(delay.delay_seconds(random.random()))  # noqa: S311 -- jitter, not a secret
+            delay = delay.next()
+
+
+def watchdog(limit_seconds: float) -> None:
+    """Say that the calling loop made a turn: without another within the limit all stacks are dumped and we exit.
+
+    One loop per process can be watched this way.
+    """
+    faulthandler.dump_traceback_later(limit_seconds, exit=True)
+
+
+def end_watchdog() -> None:
+    """Say that the loop ended on purpose."""
+    faulthandler.cancel_dump_traceback_later()
