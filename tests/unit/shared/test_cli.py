@@ -1,0 +1,103 @@
+"""The command line: bad configuration is named whole, at once, and ends with status 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from mooring.cli import Command, Parsed, address, main, option
+from mooring.model import Address
+
+
+def _check(params: Mapping[str, object]) -> Iterable[str]:
+    if params["listen"] == params["admin"]:
+        yield "--listen and --admin are the same"
+
+
+@click.command(cls=Command, check=_check)
+@option("--listen", type=Parsed(address, "ADDRESS"), default="127.0.0.1:80", help="Where to listen.")
+@option("--admin", type=Parsed(address, "ADDRESS"), default="127.0.0.1:81", help="Where to tell.")
+@option("--name", multiple=True, help="Who.")
+@option("--count", type=int, default=1, help="How many.")
+def sample(**settings: object) -> None:
+    """Print what was understood."""
+    click.echo(repr(sorted(settings.items())))
+
+
+@click.group(context_settings={"auto_envvar_prefix": "MOORING"})
+def group() -> None:
+    """Stand where `mooring` stands."""
+
+
+group.add_command(sample)
+
+
+def test_every_bad_option_is_listed_together_with_status_2() -> None:
+    """Two bad values are two lines of one message, and the command does not run."""
+    result = CliRunner().invoke(group, ["sample", "--listen", "nowhere", "--count", "many"])
+    assert result.exit_code == 2
+    assert "--listen" in result.output
+    assert "nowhere" in result.output
+    assert "--count" in result.output
+    assert "[" not in result.stdout
+
+
+def test_a_check_of_several_options_is_a_problem_like_any_other() -> None:
+    """What only shows when options are seen together is listed in the same way."""
+    result = CliRunner().invoke(group, ["sample", "--listen", "81"])
+    assert result.exit_code == 2
+    assert "--listen and --admin are the same" in result.output
+
+
+def test_values_arrive_parsed() -> None:
+    """A value is what its type makes of it, a bare port means loopback."""
+    result = CliRunner().invoke(group, ["sample", "--listen", "8080", "--name", "a", "--name", "b"])
+    assert result.exit_code == 0
+    assert repr(Address("127.0.0.1", 8080)) in result.output
+    assert "('a', 'b')" in result.output
+
+
+def test_the_environment_sets_every_option() -> None:
+    """`MOORING_<COMMAND>_<OPTION>` works, repeated values separated by spaces."""
+    environment = {
+        "MOORING_SAMPLE_LISTEN": "0.0.0.0:90",
+        "MOORING_SAMPLE_NAME": "a b",
+        "MOORING_SAMPLE_LOG_LEVEL": "debug",
+    }
+    result = CliRunner().invoke(group, ["sample"], env=environment)
+    assert result.exit_code == 0
+    assert repr(Address("0.0.0.0", 90)) in result.output
+    assert "('a', 'b')" in result.output
+
+
+def test_a_bad_value_in_the_environment_is_listed_too() -> None:
+    """A problem is a problem wherever the value came from."""
+    result = CliRunner().invoke(group, ["sample"], env={"MOORING_SAMPLE_COUNT": "many", "MOORING_SAMPLE_LISTEN": "?"})
+    assert result.exit_code == 2
+    assert "many" in result.output
+    assert "'?'" in result.output
+
+
+def test_help_shows_defaults_and_variables() -> None:
+    """A newcomer reads from `--help` what happens without an option and how to set it from outside."""
+    result = CliRunner().invoke(group, ["sample", "--help"])
+    assert "MOORING_SAMPLE_LISTEN" in result.output
+    assert "127.0.0.1:80" in result.output
+
+
+@pytest.mark.parametrize("command", ["register", "discover", "proxy", "demo"])
+def test_every_part_brings_its_command(command: str) -> None:
+    """With all parts installed, `mooring` has all their commands, each with help."""
+    result = CliRunner().invoke(main, [command, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "--log-level" in result.output
+
+
+def test_an_unknown_command_is_refused() -> None:
+    """A typing error ends with status 2 and names itself."""
+    result = CliRunner().invoke(main, ["registre"])
+    assert result.exit_code == 2
+    assert "registre" in result.output
