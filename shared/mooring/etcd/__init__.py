@@ -1,1 +1,1 @@
-"""etcd v3 as Mooring uses it: a key-value store with leases, guarded transactions and a listing that can be followed."""
+"""etcd v3 as Mooring uses it: a store with leases, guarded transactions and listings that can be followed."""

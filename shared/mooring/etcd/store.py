@@ -7,11 +7,17 @@ Two providers, held to one contract (tests/contract/test_store.py): `client.Etcd
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from attrs import frozen
 
-NO_LEASE = 0
+NO_LEASE: Final = 0
+
+# What an etcd accepts unless it is told otherwise (--max-txn-ops); above it the whole transaction is an error.
+MOST_OPERATIONS: Final = 128
+
+# An etcd grants no shorter lease than one and a half times its election timeout, rounded up.
+LEAST_TTL_SECONDS: Final = 2
 
 
 @frozen
@@ -95,6 +101,21 @@ class Refused:
     present: tuple[KeyValue, ...]
 
 
+def check_transaction(conditions: tuple[Condition, ...], operations: tuple[Operation, ...]) -> None:
+    """Refuse what no store would carry out, the same way whatever the store.
+
+    Raises:
+        ValueError: there are too many conditions or operations, or a key is named by two operations.
+    """
+    for name, parts in (("conditions", conditions), ("operations", operations)):
+        if len(parts) > MOST_OPERATIONS:
+            raise ValueError(f"{len(parts)} {name} in a transaction, {MOST_OPERATIONS} are possible")
+    keys = [operation.key for operation in operations]
+    if len(set(keys)) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"{twice} is named by two operations of a transaction")
+
+
 @frozen
 class Lease:
     """A lease that is alive, and the keys attached to it."""
@@ -142,11 +163,12 @@ class Store(Protocol):
         """Carry out all operations at once if every condition holds; no key may be named by two operations.
 
         Raises:
-            LeaseLost: an operation names a lease that is gone.
+            LeaseLost: an operation names a lease that is gone; nothing was carried out.
+            ValueError: `check_transaction` refuses it.
         """
 
     def grant(self, ttl_seconds: int) -> int:
-        """Return the id of a new lease; the store chooses it."""
+        """Return the id of a new lease, which the store chooses; it may grant more seconds than it was asked for."""
 
     def keep_alive(self, lease: int) -> int:
         """Renew a lease and return the seconds that it now has.
