@@ -1,4 +1,4 @@
-"""The seam to Redis: the stream of facts and the catalog beside it, as values and three small protocols.
+"""The seam to Redis: the stream of facts and the catalog beside it, as values and two small protocols.
 
 Two providers, held to one contract (tests/contract/test_stream.py): `client.RedisStream` over a real Redis or Valkey,
 and `memory.MemoryStream`, its twin in this process.
@@ -48,7 +48,8 @@ class RawEntry:
 class Batch:
     """What one atomic step writes: entries that follow `after` without a gap, and all that goes with them.
 
-    The entries may be none: then only ports, sources and completeness change. `ports` is the whole table.
+    The entries may be none: then only ports, sources and completeness change. `ports` is the whole table; `sources`
+    are those that changed, the others stay; `complete` once said is true for the rest of the incarnation.
     """
 
     incarnation: str
@@ -69,7 +70,7 @@ class Appended:
 
 @frozen
 class Overtaken:
-    """Nothing was written: the head is not what the batch follows. `head` is None when there is no head at all."""
+    """Nothing was written: the head is not what the batch follows. `head` is None when no stream is there."""
 
     head: Head | None
 
@@ -81,7 +82,7 @@ class StreamReader(Protocol):
     """What a proxy, or a person, reads."""
 
     def head(self) -> Head | None:
-        """Return where the stream stands, or None when there is no stream."""
+        """Return where the stream stands, or None when there is no stream: never begun, wiped, or deleted."""
 
     def catalog(self) -> Catalog:
         """Return the catalog that stands beside the stream: instances, bindings and settings.
@@ -96,7 +97,7 @@ class StreamReader(Protocol):
         """Return `<port>/<proto>` → service."""
 
     def read(self, after: int, *, block_seconds: float, most: int = 500) -> tuple[RawEntry, ...]:
-        """Return the entries after that sequence, waiting up to `block_seconds` for a first one.
+        """Return the entries after that sequence, waiting up to `block_seconds` for a first one (0: not at all).
 
         Neither a trimmed nor a replaced stream shows here: compare the first sequence and the head.
         """
@@ -105,7 +106,10 @@ class StreamReader(Protocol):
         """Return the newest entries, oldest first."""
 
     def announce(self, proxy_id: str, fields: Mapping[str, str], *, expiry_seconds: int) -> None:
-        """Say what a proxy has applied, until the expiry."""
+        """Say what a proxy has applied, until the expiry; it replaces what the same proxy said before."""
+
+    def announced(self) -> Mapping[str, Mapping[str, str]]:
+        """Return what the proxies have announced, by proxy id; one that fell silent is missing."""
 
     def close(self) -> None:
         """Let go of connections; a blocked `read` in another thread ends with `Unavailable`."""
@@ -121,7 +125,7 @@ class StreamWriter(StreamReader, Protocol):
         """Take or renew the lead in one atomic step and return its epoch; None while another leads.
 
         A lead that is renewed keeps its epoch; one that is taken gets the next, written to the head, so that from
-        that moment on every batch of an earlier epoch is refused.
+        that moment on every batch of an earlier epoch is refused. So does ours when the head lost it: compare.
         """
 
     def resign(self, leader: str) -> None:
@@ -131,14 +135,17 @@ class StreamWriter(StreamReader, Protocol):
         """Empty the stream and all beside it and open a new incarnation, with sequence 0 and not complete.
 
         Raises:
-            Fenced: a higher epoch leads.
+            Fenced: the head holds another epoch; ours is not the lead any more, ask for it again.
         """
 
     def append(self, batch: Batch) -> Outcome:
         """Write a batch in one atomic step, if incarnation, epoch and last sequence are what it says.
 
         A batch whose first attempt succeeded, but whose answer was lost, is recognised and counts as appended.
+
+        Raises:
+            ValueError: a bug of ours: too many entries (`step.MOST_ENTRIES`), or they do not follow `after`.
         """
 
     def trim(self, first: int) -> None:
-        """Drop the entries before that sequence and note it in the head."""
+        """Drop the entries before that sequence and note it in the head. The newest entry always stays."""
