@@ -119,15 +119,17 @@ def test_children_die_with_their_parent_even_when_it_is_killed(tmp_path: Path) -
         "print(supervisor.start('child', ['sleep', '60']), flush=True)\n"
         "time.sleep(60)\n"
     )
-    parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    try:
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
-        wait_until(lambda: "sleep" in Path(f"/proc/{child}/cmdline").read_text())
-    finally:
-        parent.kill()
-        parent.communicate()
-    wait_until(lambda: not runs(child))
+        try:
+            wait_until(lambda: Path(f"/proc/{child}/cmdline").read_bytes() == b"sleep\0" + b"60\0")
+            parent.kill()
+            wait_until(lambda: not runs(child))
+        finally:
+            parent.kill()
+            if runs(child):
+                os.kill(child, signal.SIGKILL)
 
 
 def test_waiting_ends_with_the_condition_a_death_the_deadline_or_the_users_wish(supervisor: Supervisor) -> None:
