@@ -27,9 +27,10 @@ class Claim:
 
 
 Claims = Mapping[str, Claim]
+Wish = tuple[str, str]
 
 
-def wanted_port(instances: Iterable[Instance]) -> tuple[str, str] | None:
+def wanted_port(instances: Iterable[Instance]) -> Wish | None:
     """Return (`<port>/<proto>`, when its oldest instance started) of a service, or None when it asks for none."""
     eligible = [instance for instance in instances if instance.kind != PROXY_KIND]
     if not eligible:
@@ -44,13 +45,19 @@ def _age(instance: Instance) -> tuple[bool, str, str]:
     return not instance.started, instance.started, instance.id
 
 
+def wishes_of(catalog: Catalog) -> dict[str, Wish]:
+    """Return what each service of a catalog wants; a service that asks for no port is not in it."""
+    wishes = ((service, wanted_port(instances.values())) for service, instances in catalog.services.items())
+    return {service: wish for service, wish in wishes if wish is not None}
+
+
 def claim_ports(claims: Claims, catalog: Catalog, now: float) -> dict[str, Claim]:
     """Return the claims after the catalog changed or time passed; `now` in epoch seconds."""
-    wishes = {}
-    for service, instances in catalog.services.items():
-        wish = wanted_port(instances.values())
-        if wish is not None:
-            wishes[service] = wish
+    return claim_wishes(claims, wishes_of(catalog), now)
+
+
+def claim_wishes(claims: Claims, wishes: Mapping[str, Wish], now: float) -> dict[str, Claim]:
+    """Return the claims when services want these ports: `claim_ports` for who keeps the wishes up to date."""
     kept = {port: _kept(port, claim, wishes, now) for port, claim in claims.items()}
     result = {port: claim for port, claim in kept.items() if claim is not None}
     for service in sorted(wishes, key=lambda name: (not wishes[name][1], wishes[name][1], name)):
@@ -59,7 +66,7 @@ def claim_ports(claims: Claims, catalog: Catalog, now: float) -> dict[str, Claim
     return result
 
 
-def _kept(port: str, claim: Claim, wishes: Mapping[str, tuple[str, str]], now: float) -> Claim | None:
+def _kept(port: str, claim: Claim, wishes: Mapping[str, Wish], now: float) -> Claim | None:
     wish = wishes.get(claim.service)
     if wish is not None:
         return evolve(claim, empty_since=None) if wish[0] == port else None

@@ -1,0 +1,1 @@
+"""The registries that discover can follow, one module each."""
