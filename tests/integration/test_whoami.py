@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import docker
@@ -31,11 +31,16 @@ def wait_for(text: str, log: Callable[[], str]) -> str:
     raise AssertionError(f"no {text!r} in {log()!r}")
 
 
+def received(client: socket.socket) -> str:
+    """Give all that comes until the other side closes."""
+    return b"".join(iter(lambda: client.recv(4096), b"")).decode()
+
+
 def fetch(port: int, path: str) -> str:
     """Make one request and give all that comes back until the other side closes."""
     with socket.create_connection((HOST, port), timeout=DEADLINE_SECONDS) as client:
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\nX-Request-Id: 17\r\n\r\n".encode())
-        return b"".join(iter(lambda: client.recv(4096), b"")).decode()
+        return received(client)
 
 
 @contextmanager
@@ -73,17 +78,20 @@ def test_a_grace_is_served_out_and_cut_short(tmp_path: Path) -> None:
 
 
 def test_who_waits_at_the_end_is_still_served(capfd: pytest.CaptureFixture[str]) -> None:
-    """A client whose connection was not yet accepted when the service was told to end gets its answer."""
+    """Clients whose connections were not yet accepted when the service was told to end get their answers."""
     listener = socket.create_server((HOST, 0))
     listener.setblocking(False)
     port: int = listener.getsockname()[1]
     ending, told = socket.socketpair()
-    with closing(listener), ending, told, socket.create_connection((HOST, port), timeout=DEADLINE_SECONDS) as client:
-        client.sendall(b"GET /waiting HTTP/1.1\r\n\r\n")
+    with closing(listener), ending, told, ExitStack() as waiting:
+        address = (HOST, port)
+        clients = [waiting.enter_context(socket.create_connection(address, DEADLINE_SECONDS)) for _ in range(3)]
+        for client in clients:
+            client.sendall(b"GET /waiting HTTP/1.1\r\n\r\n")
         told.sendall(b"x")
         serve(listener, ending, Settings(HOST, port, "alpha", 0.0))
-        answer = b"".join(iter(lambda: client.recv(4096), b""))
-    assert f"instance=alpha pid={os.getpid()} path=/waiting" in answer.decode()
+        answers = [received(client) for client in clients]
+    assert all(f"instance=alpha pid={os.getpid()} path=/waiting" in answer for answer in answers)
     assert "ending grace_seconds=0" in capfd.readouterr().out
 
 
@@ -103,7 +111,7 @@ def test_the_image_does_the_same(whoami_image: str) -> None:
         try:
             wait_for("listening", lambda: container.logs().decode())
             container.reload()
-            port = int(container.ports["80/tcp"][0]["HostPort"])
+            port = int(container.attrs["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"])
             assert "instance=web1 pid=1 path=/" in fetch(port, "/")
             container.stop(timeout=60)
             container.reload()
