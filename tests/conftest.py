@@ -14,8 +14,8 @@ from tests.containers import images
 from tests.servers import EtcdServer, RedisServer
 
 ENGINE_TIMEOUT_SECONDS = 5
-# Containers start and stop in seconds, not milliseconds, and the first test may have to wait for an image.
-DOCKER_TEST_TIMEOUT_SECONDS = 300
+# Containers and whole pipelines start in seconds, not milliseconds, and the first test may have to wait for an image.
+LONG_TEST_TIMEOUT_SECONDS = 300
 
 # MOORING_HYPOTHESIS_PROFILE chooses one. No deadlines: a busy machine is not a fault of the code.
 settings.register_profile("fast", max_examples=20, deadline=None)
@@ -40,10 +40,11 @@ def why_no_engine() -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests with containers the time that containers need, unless they say otherwise themselves."""
+    """Give tests with containers or a whole pipeline the time that these need, unless they say otherwise themselves."""
     for item in items:
-        if item.get_closest_marker("docker") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(DOCKER_TEST_TIMEOUT_SECONDS))
+        is_long = item.get_closest_marker("docker") or item.get_closest_marker("e2e")
+        if is_long and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG_TEST_TIMEOUT_SECONDS))
 
 
 @pytest.hookimpl(tryfirst=True)
