@@ -1,0 +1,1 @@
+"""The policies by which a pool picks a backend; each is pure and one file."""

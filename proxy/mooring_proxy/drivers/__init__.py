@@ -1,0 +1,1 @@
+"""The drivers: each applies a routing table to what carries the bytes."""

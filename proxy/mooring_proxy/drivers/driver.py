@@ -1,0 +1,36 @@
+"""The seam to what carries the bytes.
+
+Two providers, held to one contract (tests/contract/test_driver.py): `relay.RelayDriver` with real sockets, and
+`memory.MemoryDriver`, its twin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from mooring.model import Json
+from mooring_proxy.routing import RoutingTable
+
+
+class Driver(Protocol):
+    """Applies routing tables. Everything is called in the reactor's thread and returns at once."""
+
+    name: str
+
+    def apply(self, table: RoutingTable) -> None:
+        """Make this table true, additions first. A port that cannot be had is reported and tried again."""
+
+    def connections(self) -> int:
+        """Return how many connections are open; from any thread."""
+
+    def report(self) -> Sequence[Json]:
+        """Return each listener with its backends and counts, for people."""
+
+    def stop(self, drain_seconds: float) -> Deferred[None]:
+        """Accept nobody any more, let what is open end within `drain_seconds`, then abort the rest."""
+
+    def abort(self) -> None:
+        """End what is open now."""

@@ -1,0 +1,269 @@
+"""One relayed connection, from the accept to its end.
+
+The client's bytes are not read before a backend is connected, so the search for one can go from backend to backend
+without losing any. Once connected, each transport is the other's producer: whoever is slow pauses the other, and at
+most one buffer per direction is held here. What an end on one side means for the other is decided in halves.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from attrs import frozen, mutable
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IAddress, IConnector, IHalfCloseableProtocol, IReactorTCP, IReactorTime
+from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from mooring_proxy import metrics
+from mooring_proxy.pool import Pool
+from mooring_proxy.relay import halves
+from mooring_proxy.relay.halves import Command, Halves, Side
+from mooring_proxy.relay.sockets import Transport, as_tcp, is_connected_to_itself, reset_after_flush, tune
+from mooring_proxy.routing import Backend, BackendKey
+
+# A client waits this long for a backend at most, however many there are to be tried.
+SEARCH_SECONDS: Final = 5.0
+
+
+@mutable
+class Tally:
+    """How many connections are open; one writer, the reactor's thread, and readers anywhere."""
+
+    open: int = 0
+
+
+@frozen
+class Origin:
+    """Where a connection came in, as far as it concerns the connection.
+
+    `wait_for_table` is called when there is no backend; it returns False when waiting would not help, else calls
+    `search` once it might.
+    """
+
+    reactor: IReactorTCP
+    clock: IReactorTime
+    pool: Pool
+    service: str
+    connect_seconds: float
+    wait_for_table: Callable[[RelayedConnection], bool]
+    begun: Callable[[RelayedConnection], None]
+    over: Callable[[RelayedConnection], None]
+
+
+class RelayedConnection:
+    """A client, the search for its backend, and then the two of them."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.downstream = End(self, Side.DOWNSTREAM)
+        self._origin = origin
+        self._upstream: End | None = None
+        self._connector: IConnector | None = None
+        self._backend: Backend | None = None
+        self._tried: set[BackendKey] = set()
+        self._halves = Halves.BOTH_OPEN
+        self._carried = False
+        self._deadline = origin.clock.seconds() + SEARCH_SECONDS
+
+    # ------------------------------------------------------------------------------------------ the search
+    def search(self) -> None:
+        """Connect to the next backend, or turn the client away when there is none left."""
+        if self._halves is Halves.OVER:
+            return
+        backend = self._origin.pool.pick(self._tried)
+        if backend is None and not self._tried and self._origin.wait_for_table(self):
+            return
+        remaining = self._deadline - self._origin.clock.seconds()
+        if backend is None or remaining <= 0:
+            self.turn_away()
+        else:
+            self._dial(backend, min(remaining, self._origin.connect_seconds))
+
+    def _dial(self, backend: Backend, timeout_seconds: float) -> None:
+        self._backend = backend
+        self._tried.add(backend.key)
+        self._origin.pool.opened(backend.key)
+        self._connector = self._origin.reactor.connectTCP(
+            backend.address.host, backend.address.port, _Dial(self), timeout=timeout_seconds
+        )
+
+    def dial_failed(self) -> None:
+        """Go on with the next backend: nothing of the client's was sent to this one."""
+        self._connector = None
+        self._backend_failed()
+        if self._halves is Halves.OVER:
+            self._forget_if_gone()
+        else:
+            self.search()
+
+    def _backend_failed(self) -> None:
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            self._origin.pool.failed(backend.key)
+            metrics.CONNECT_FAILURES.labels(self._origin.service).inc()
+
+    def turn_away(self) -> None:
+        """Reset the client: nobody serves it."""
+        metrics.TURNED_AWAY.labels(self._origin.service).inc()
+        self._halves = Halves.OVER
+        self.downstream.tcp.abortConnection()
+
+    # ---------------------------------------------------------------------------------------- what the ends say
+    def made(self, end: End) -> None:
+        """Take a transport that is connected: the client's, or the backend's."""
+        tune(end.tcp)
+        if end is self.downstream:
+            end.tcp.pauseProducing()
+            self._origin.begun(self)
+            self.search()
+        elif is_connected_to_itself(end.tcp):
+            end.tcp.abortConnection()
+            self.dial_failed()
+        else:
+            self._join(end)
+
+    def _join(self, upstream: End) -> None:
+        self._connector = None
+        self._upstream = upstream
+        up, down = upstream.tcp, self.downstream.tcp
+        up.registerProducer(down, streaming=True)
+        down.registerProducer(up, streaming=True)
+        down.resumeProducing()
+        metrics.CONNECTIONS.labels(self._origin.service).inc()
+
+    def carry(self, end: End, data: bytes) -> None:
+        """Hand bytes of one end to the other."""
+        self._carried = True
+        across = self._across(end)
+        if across is not None:
+            across.write(data)
+
+    def ended(self, end: End) -> None:
+        """Take note that an end has sent everything."""
+        self._halves, command = halves.ended(self._halves, end.side)
+        if command is Command.FINISH_OTHER:
+            self._finish(self._across(end))
+        elif command is Command.CLOSE_BOTH:
+            self._close(self.downstream.tcp)
+            self._close(self._across(self.downstream))
+
+    def lost(self, end: End, reason: Failure) -> None:
+        """Take note that an end is gone."""
+        end.gone = True
+        if end is self._upstream and self._may_try_another(reason):
+            self._try_another()
+            return
+        if end is self._upstream:
+            self._release()
+        elif end is not self.downstream:
+            return  # a backend that was given up before: nobody waits for it
+        self._halves, command = halves.lost(self._halves)
+        across = self._across(end)
+        if command is Command.RESET_OTHER and across is not None:
+            reset_after_flush(across)
+        elif end is self.downstream and self._connector is not None:
+            self._connector.disconnect()
+        self._forget_if_gone()
+
+    def _may_try_another(self, reason: Failure) -> bool:
+        """Whether the backend was lost before a byte went either way, so that the client need not know."""
+        clean = isinstance(reason.value, ConnectionDone)
+        in_time = self._origin.clock.seconds() < self._deadline
+        return self._halves is Halves.BOTH_OPEN and not self._carried and not clean and in_time
+
+    def _try_another(self) -> None:
+        self._upstream = None
+        self.downstream.tcp.unregisterProducer()
+        self.downstream.tcp.pauseProducing()
+        self.dial_failed()
+
+    # ------------------------------------------------------------------------------------------ the end
+    def abort(self) -> None:
+        """End it now, with RST to both sides."""
+        self._halves = Halves.OVER
+        connector, upstream = self._connector, self._upstream
+        if connector is not None:
+            connector.disconnect()
+        if upstream is not None and not upstream.gone:
+            upstream.tcp.abortConnection()
+        if not self.downstream.gone:
+            self.downstream.tcp.abortConnection()
+
+    def _across(self, end: End) -> Transport | None:
+        other = self._upstream if end is self.downstream else self.downstream
+        return other.tcp if other is not None and not other.gone else None
+
+    @staticmethod
+    def _finish(transport: Transport | None) -> None:
+        if transport is not None:
+            # A producer that is registered would be asked for more, and the FIN never sent.
+            transport.unregisterProducer()
+            transport.loseWriteConnection()
+
+    @staticmethod
+    def _close(transport: Transport | None) -> None:
+        if transport is not None:
+            transport.unregisterProducer()
+            transport.loseConnection()
+
+    def _release(self) -> None:
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            self._origin.pool.closed(backend.key)
+
+    def _forget_if_gone(self) -> None:
+        if self.downstream.gone and self._connector is None and (self._upstream is None or self._upstream.gone):
+            self._origin.over(self)
+
+
+@implementer(IHalfCloseableProtocol)
+class End(Protocol):
+    """One end of a relayed connection: it tells the connection what it sees, and decides nothing."""
+
+    def __init__(self, connection: RelayedConnection, side: Side) -> None:
+        self._connection = connection
+        self.side = side
+        self.gone = False
+
+    @property
+    def tcp(self) -> Transport:
+        """The transport."""
+        return as_tcp(self.transport)
+
+    def connectionMade(self) -> None:
+        """See Protocol."""
+        self._connection.made(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """See Protocol."""
+        self._connection.carry(self, data)
+
+    def readConnectionLost(self) -> None:
+        """The peer sent FIN."""
+        self._connection.ended(self)
+
+    def writeConnectionLost(self) -> None:
+        """Our own FIN is out: nothing follows from it."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See Protocol."""
+        self._connection.lost(self, reason)
+
+
+class _Dial(ClientFactory):
+    """One attempt at one backend."""
+
+    noisy = False
+
+    def __init__(self, connection: RelayedConnection) -> None:
+        self._connection = connection
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:  # noqa: ARG002 -- Twisted's signature
+        """Return the backend's end."""
+        return End(self._connection, Side.UPSTREAM)
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:  # noqa: ARG002 -- the same
+        """See ClientFactory: refused, unreachable, or too slow."""
+        self._connection.dial_failed()
