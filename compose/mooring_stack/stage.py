@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.client
 import re
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final, assert_never
@@ -77,23 +76,14 @@ class Stage:
             Failed: the facts that it should lead to, or the proxies, did not come in time; or a process died.
             Interrupted: the user wishes to end.
         """
-        entries = list(self.follow())
+        entries = self.follow()
         for action in step.actions:
             self.perform(action)
-        began = time.monotonic()
-        wanted = len(step.arriving) + len(step.leaving)
-
-        def arrived() -> bool:
-            entries.extend(self.follow())
-            return len(arrivals(entries)) + len(departures(entries)) >= wanted
-
-        self._patience.until(arrived, what=f"{wanted} facts in the stream", seconds=WAIT_SECONDS)
-        stream_seconds = time.monotonic() - began
-        self._patience.until(self._applied, what=f"both proxies at entry {self._cursor}-0", seconds=WAIT_SECONDS)
-        proxies_seconds = time.monotonic() - began
+        stream_seconds = self._see_in_stream(step, entries)
+        proxies_seconds = stream_seconds + self._see_in_proxies(step)
         failures: list[str] = []
         answers = {f"{host}:{self._at.published}": self._ask_often(host, failures) for host in self._at.proxies}
-        entries.extend(self.follow())
+        entries += self.follow()
         return Observed(
             arrived=arrivals(entries),
             left=departures(entries),
@@ -145,10 +135,34 @@ class Stage:
         port = self._ports.hold()
         command = (sys.executable, "-m", "mooring_stack.whoami", "--address", LOOPBACK, "--port", str(port))
         self._running[name] = port, self._supervisor.start(name, (*command, "--name", name))
-        self._patience.until(lambda: _answers(port, name), what=f"{name} answers", seconds=WAIT_SECONDS)
+        self._patience.until(lambda: _answer_of(LOOPBACK, port) == name, what=f"{name} answers", seconds=WAIT_SECONDS)
 
-    def _applied(self) -> bool:
-        return all(state(admin).get("sequence", -1) >= self._cursor for admin in self._at.proxies.values())
+    def _see_in_stream(self, step: Step, entries: list[Entry]) -> float:
+        """Add the entries that the step leads to, and return how many seconds they took."""
+        wanted = len(step.arriving) + len(step.leaving)
+
+        def seen() -> bool:
+            entries.extend(self.follow())
+            return len(arrivals(entries)) + len(departures(entries)) >= wanted
+
+        return self._patience.until(seen, what=f"{wanted} facts in the stream", seconds=WAIT_SECONDS)
+
+    def _see_in_proxies(self, step: Step) -> float:
+        """Return how many seconds it took until both proxies go by what is in the stream.
+
+        They say so themselves, and whoever arrives has answered through both: the first instance of a service needs a
+        port, of which a proxy learns a moment later than of the instance.
+        """
+        missing = {host: set(step.arriving) for host in self._at.proxies}
+
+        def applied() -> bool:
+            for host, names in missing.items():
+                if names:
+                    names.discard(_answer_of(host, self._at.published))
+            told = (state(admin).get("sequence") or 0 for admin in self._at.proxies.values())
+            return not any(missing.values()) and all(sequence >= self._cursor for sequence in told)
+
+        return self._patience.until(applied, what=f"both proxies at entry {self._cursor}-0", seconds=WAIT_SECONDS)
 
     def _ask_often(self, host: str, failures: list[str]) -> Counter[str]:
         answers: Counter[str] = Counter()
@@ -169,11 +183,12 @@ def write_instances(at: Places, ports: Mapping[str, int]) -> None:
     new.replace(at.instances_file)
 
 
-def _answers(port: int, name: str) -> bool:
+def _answer_of(host: str, port: int) -> str:
+    """Return who answers there; empty when nobody does."""
     try:
-        return _ask(LOOPBACK, port) == name
+        return _ask(host, port)
     except (OSError, http.client.HTTPException):
-        return False
+        return ""
 
 
 def _ask(host: str, port: int) -> str:

@@ -18,11 +18,44 @@ READMES = {
     "proxy": "proxy/README.md",
     "demo": "compose/README.md",
 }
-WORDS = frozenset(
-    """service instance address descriptor binding override registry source revision lease keep-alive expire revoke TTL
-    fact event catalog stream entry cursor trim incarnation epoch snapshot routing_table route listener backend pool
-    balancer pick downstream upstream drain suspect driver""".split()
-)
+WORDS = {
+    "service",
+    "instance",
+    "address",
+    "descriptor",
+    "binding",
+    "override",
+    "registry",
+    "source",
+    "revision",
+    "lease",
+    "keep-alive",
+    "expire",
+    "revoke",
+    "TTL",
+    "fact",
+    "event",
+    "catalog",
+    "stream",
+    "entry",
+    "cursor",
+    "trim",
+    "incarnation",
+    "epoch",
+    "snapshot",
+    "route",
+    "listener",
+    "backend",
+    "pool",
+    "balancer",
+    "pick",
+    "downstream",
+    "upstream",
+    "drain",
+    "suspect",
+    "driver",
+    "routing table",
+}
 DOCUMENTS = sorted(
     path
     for pattern in ("*.md", "docs/**/*.md", "*/README.md")
@@ -108,7 +141,7 @@ def test_every_option_that_a_command_line_in_a_document_shows_exists() -> None:
 def test_the_glossary_has_every_word_of_the_design() -> None:
     """A word that is used has its one meaning written down."""
     defined = {word for row in rows(ROOT / "docs/glossary.md") for word in re.findall(r"\*\*([^*]+)\*\*", row)}
-    assert {word.replace("_", " ") for word in WORDS} <= defined
+    assert defined >= WORDS
 
 
 def test_the_glossary_defines_each_word_once() -> None:
