@@ -30,7 +30,7 @@ from mooring.etcd.store import (
 from mooring.model import Address, parse_address
 from tests.servers import EtcdServer, free_port
 
-PASSWORD = "correct horse"
+PASSWORD = "correct horse"  # noqa: S105 -- of a server that lives as long as its test
 NOWHERE = 1 << 40  # a revision, or a lease, that no store of a test reaches
 
 
@@ -195,6 +195,12 @@ def test_watch_reaches_back_as_far_as_history_is_kept(bench: Bench, namespace: s
     assert [change.revision for change in changes] == revisions
 
 
+def test_watch_can_begin_with_the_store(breakable: Breakable) -> None:
+    """Following from revision 0 tells everything that ever happened."""
+    first = put(breakable.store, "/a")
+    assert [change.revision for change in take(breakable.store.watch("/", 0), 1)] == [first]
+
+
 def test_transaction_happens_wholly_or_not_at_all(bench: Bench, namespace: str) -> None:
     """When one condition does not hold nothing is carried out, and what the conditions' keys hold is returned."""
     key, other = f"/{namespace}/a", f"/{namespace}/b"
@@ -334,14 +340,16 @@ def test_end_of_a_lease_removes_its_keys_at_once(bench: Bench, namespace: str, w
 
 
 def test_compacted_revision_starts_over(bench: Bench, namespace: str) -> None:
-    """Following from before the kept history says so; following from its border works."""
-    start = put(bench.store, f"/{namespace}/a", b"0")
-    last = [put(bench.store, f"/{namespace}/a", b"x") for _ in range(5)][-1]
-    bench.compact(last)
-    with pytest.raises(StartOver, match="compacted"):
-        list(bench.store.watch(f"/{namespace}/", start))
-    assert next(iter(bench.store.watch(f"/{namespace}/", last))) == ()
-    assert [change.revision for change in take(bench.store.watch(f"/{namespace}/", last - 1), 1)] == [last]
+    """Following from before the compacted revision says so before anything else; following from it works."""
+    revisions = [put(bench.store, f"/{namespace}/a", b"x") for _ in range(6)]
+    bench.compact(revisions[3])
+    for start in (0, *revisions[:3]):
+        with pytest.raises(StartOver, match="compacted"):
+            next(iter(bench.store.watch(f"/{namespace}/", start)))
+    for number, start in enumerate(revisions[3:5], 4):
+        changes = take(bench.store.watch(f"/{namespace}/", start), 6 - number)
+        assert [change.revision for change in changes] == revisions[number:]
+    assert next(iter(bench.store.watch(f"/{namespace}/", revisions[5]))) == ()
 
 
 def test_revision_of_the_future_starts_over(bench: Bench, namespace: str) -> None:

@@ -80,7 +80,7 @@ class MemoryStore:
 
     def watch(self, prefix: str, after: int) -> Watch:
         """See `Store.watch`."""
-        return _MemoryWatch(partial(self._follow, prefix, after, self._closings), self._wake)
+        return _MemoryWatch(partial(self._follow, prefix, max(after, 1), self._closings), self._wake)
 
     def commit(self, conditions: tuple[Condition, ...], operations: tuple[Operation, ...]) -> Committed | Refused:
         """See `Store.commit`."""
@@ -144,12 +144,12 @@ class MemoryStore:
             self._expire()
 
     def compact(self, revision: int | None = None) -> None:
-        """Forget the history before a revision (the present one unless given); who watches from before starts over."""
+        """Forget the history up to a revision (the present one unless given); who follows from before starts over."""
         with self._signal:
-            revision = self._revision if revision is None else min(revision, self._revision)
-            if revision > self._first_kept:
-                del self._history[: revision - self._first_kept]
-                self._first_kept = revision
+            first_kept = 1 + (self._revision if revision is None else min(revision, self._revision))
+            if first_kept > self._first_kept:
+                del self._history[: first_kept - self._first_kept]
+                self._first_kept = first_kept
 
     def fail(self, reason: str = "connection refused") -> None:
         """Be out of reach until `recover`. Leases run on meanwhile."""

@@ -14,7 +14,7 @@ from typing import Final
 import grpc
 
 from mooring.errors import StartOver, Unavailable
-from mooring.etcd.connection import Connection
+from mooring.etcd.connection import Connection, Rejected
 from mooring.etcd.messages import Message, rpc
 from mooring.etcd.store import Change, KeyValue, Removed
 
@@ -44,7 +44,7 @@ class EtcdWatch:
     def __init__(self, connection: Connection, prefix: str, after: int, failed: Callable[[], None]) -> None:
         self._connection = connection
         self._prefix = prefix
-        self._after = after
+        self._after = max(after, 1)  # an empty store is at revision 1; asking etcd about 0 means the present
         self._failed = failed
         self._lock = Lock()
         self._call: Message = None
@@ -114,12 +114,24 @@ class EtcdWatch:
         if response.canceled:
             self._connection.forget_token()
             raise Unavailable(f"{self._connection.endpoint}: the watch was refused: {response.cancel_reason}")
-        if response.created and response.header.revision < self._after:
-            raise StartOver(f"the store is at {response.header.revision}, before {self._after}: it was replaced")
+        if response.created:
+            self._check_position(response.header.revision)
         return tuple(
             key_value(event.kv) if event.type == event.PUT else Removed(key_text(event.kv.key), event.kv.mod_revision)
             for event in response.events
         )
+
+    def _check_position(self, present: int) -> None:
+        """Find out at once whether the changes after our revision are there; the stream says so only a while later."""
+        if present < self._after:
+            raise StartOver(f"the store is at {present}, before {self._after}: it was replaced")
+        request = rpc.RangeRequest(key=b"\0", count_only=True, revision=self._after)
+        try:
+            self._connection.ask(self._connection.keys.Range, request)
+        except Rejected as error:
+            if error.code is not grpc.StatusCode.OUT_OF_RANGE:
+                raise
+            raise StartOver(f"revision {self._after} is compacted") from None
 
     def _translate(self, error: Message) -> Exception:
         if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
