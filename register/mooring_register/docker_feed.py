@@ -1,0 +1,248 @@
+"""From a Docker engine to observations. Events are hints, inspect is the truth, reconcile repairs.
+
+Two threads. The first subscribes to events and passes them on, in order. The second, the inspector, alone asks the
+engine about containers, one question after the other, and alone tells what it found: so an older listing can never
+overwrite a newer inspection. It lists after every (re)connection of the first, when the subscription stands already,
+and on a timer: one listing, and an inspection only of what differs from the last one, plus a few of the others in turn,
+so that each is inspected at least every ten minutes.
+
+An engine that went away withdraws nothing: it is reported as lost, and asked again for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+from threading import Event
+from typing import Final, TypeAlias
+
+from attrs import frozen
+
+from mooring.backoff import Backoff
+from mooring.errors import Unavailable, WorldError
+from mooring.telemetry import get_logger
+from mooring.threads import keep_trying
+from mooring_register import metrics
+from mooring_register.containers import Container, read_container
+from mooring_register.engine import DockerEvent, Engine, Events
+from mooring_register.observations import Gone, Inspected, Listed, Lost, Observation, Signalled
+
+log = get_logger()
+
+# At start this much of the past is replayed: a stop signal sent while no register ran still drains its container.
+_REPLAYED_NANOSECONDS: Final = 30 * 10**9
+_FULL_ROUND_SECONDS: Final = 600.0
+# Docker may publish a container's ports a moment after its start; some are never published (a network without).
+_PENDING_LOOKS: Final = 6
+_PENDING_FIRST_SECONDS: Final = 0.1
+
+CAUSES: Final = {
+    "start": "started",
+    "unpause": "unpaused",
+    "health_status: healthy": "healthy",
+    "rename": "renamed",
+    "connect": "network connected",
+    "disconnect": "network disconnected",
+    "update": "updated",
+}
+
+
+@frozen
+class _Connected:
+    """The subscription stands: list now, and nothing is missed."""
+
+
+@frozen
+class _LookAgain:
+    """A container whose ports were pending is due for the n-th look."""
+
+    container_id: str
+    due: float
+    look: int
+
+
+_Hint: TypeAlias = DockerEvent | _Connected | Lost
+
+
+class DockerFeed:
+    """Tells `observe` what happens on an engine. `follow` and `inspect` each belong into a thread.
+
+    `clock` gives epoch seconds.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        observe: Callable[[Observation], None],
+        *,
+        resync_seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._engine = engine
+        self._observe = observe
+        self._resync_seconds = resync_seconds
+        self._clock = clock
+        self._stopping = Event()
+        self._hints: SimpleQueue[_Hint] = SimpleQueue()
+        self._events: Events | None = None
+        self._seen_nano: int | None = None
+        self._connected = False
+        self._listed_at = 0.0
+        self._fingerprints: dict[str, str] = {}
+        self._inspected_at: dict[str, float] = {}
+        self._pending: list[_LookAgain] = []
+
+    def stop(self) -> None:
+        """End both threads."""
+        self._stopping.set()
+        self._close_events()
+
+    # The thread of events
+
+    def follow(self) -> None:
+        """Pass events on until stopped; reconnect for ever, from the last event seen."""
+        keep_trying(self._follow_once, stopping=self._stopping, backoff=Backoff(0.2, 5.0), failed=self._lost)
+
+    def _follow_once(self) -> None:
+        if self._seen_nano is None:
+            self._seen_nano = int(self._engine.identity().now * 1e9) - _REPLAYED_NANOSECONDS
+        self._events = self._engine.events(self._seen_nano)
+        self._hints.put(_Connected())
+        for event in self._events:
+            metrics.docker_events.labels(event.action.partition(":")[0]).inc()
+            self._seen_nano = max(self._seen_nano, event.time_nano)
+            self._hints.put(event)
+        raise Unavailable("the stream of events ended")
+
+    def _lost(self, error: WorldError) -> None:
+        metrics.source_failures.inc()
+        self._hints.put(Lost(str(error), self._clock()))
+
+    def _close_events(self) -> None:
+        events = self._events
+        if events is not None:
+            events.close()
+
+    # The inspector's thread
+
+    def inspect(self) -> None:
+        """Turn hints into observations until stopped."""
+        keep_trying(self._inspect_next, stopping=self._stopping, backoff=Backoff(0.2, 5.0), failed=self._unanswered)
+
+    def _unanswered(self, error: WorldError) -> None:
+        """Give up what the engine did not answer: the subscription is made anew, and then everything is listed."""
+        metrics.source_failures.inc()
+        self._connected = False
+        self._observe(Lost(str(error), self._clock()))
+        self._close_events()
+
+    def _inspect_next(self) -> None:
+        for hint in self._next_hints():
+            match hint:
+                case _Connected():
+                    self._connected = True
+                    self._list(at_most_seconds=0.0)
+                case Lost():
+                    self._connected = False
+                    self._observe(hint)
+                case DockerEvent():
+                    self._look_into(hint)
+        self._look_again()
+        if self._connected and self._clock() - self._listed_at >= self._resync_seconds:
+            self._list(at_most_seconds=self._resync_seconds)
+
+    def _next_hints(self) -> list[_Hint]:
+        """Wait for hints, for a second at most; of several that ask for the same inspection the last one stays."""
+        wait_seconds = 1.0
+        if self._pending:
+            wait_seconds = min(wait_seconds, max(0.0, min(one.due for one in self._pending) - self._clock()))
+        hints: list[_Hint] = []
+        with contextlib.suppress(Empty):
+            hints.append(self._hints.get(timeout=wait_seconds))
+            while True:
+                hints.append(self._hints.get_nowait())
+        return superseded_left_out(hints)
+
+    def _look_into(self, event: DockerEvent) -> None:
+        if event.action == "kill":
+            self._observe(Signalled(event.container_id, event.attributes.get("signal", ""), event.at))
+            return
+        self._inspect(event.container_id, CAUSES.get(event.action, "updated"), event.at)
+
+    def _inspect(self, container_id: str, cause: str, at: float, look: int = 0) -> None:
+        container = self._ask(container_id)
+        if container is None:
+            self._observe(Gone(container_id, at))
+            return
+        self._observe(Inspected(container, cause, at))
+        if container.ports_pending and look < _PENDING_LOOKS:
+            due = self._clock() + _PENDING_FIRST_SECONDS * 2**look
+            self._pending.append(_LookAgain(container_id, due, look + 1))
+
+    def _look_again(self) -> None:
+        now = self._clock()
+        due = [one for one in self._pending if one.due <= now]
+        self._pending = [one for one in self._pending if one.due > now]
+        for one in due:
+            self._inspect(one.container_id, "ports published", now, one.look)
+
+    def _ask(self, container_id: str) -> Container | None:
+        document = self._engine.inspect(container_id)
+        metrics.inspections.inc()
+        if document is None:
+            self._inspected_at.pop(container_id, None)
+            return None
+        self._inspected_at[container_id] = self._clock()
+        return read_container(document)
+
+    def _list(self, at_most_seconds: float) -> None:
+        """List, inspect what differs and a few of the others, and tell. With 0 seconds everything is inspected."""
+        listed = {one.id: one.fingerprint for one in self._engine.running()}
+        differing = {one for one, fingerprint in listed.items() if self._fingerprints.get(one) != fingerprint}
+        ended = self._fingerprints.keys() - listed.keys()
+        if at_most_seconds:
+            metrics.reconciled.inc(len(differing | ended))
+        asked = listed.keys() if not at_most_seconds else differing | self._longest_unseen(listed.keys())
+        # What ended is asked too: only the engine knows with which exit code.
+        answers = [self._ask(one) for one in sorted(asked | ended)]
+        now = self._clock()
+        self._observe(Listed(frozenset(listed), tuple(one for one in answers if one is not None), now))
+        self._fingerprints, self._listed_at = listed, now
+        self._inspected_at = {one: at for one, at in self._inspected_at.items() if one in listed}
+
+    def _longest_unseen(self, ids: Iterable[str]) -> set[str]:
+        """Return as many containers as must be inspected now for all to be inspected within ten minutes."""
+        ordered = sorted(ids, key=lambda one: self._inspected_at.get(one, 0.0))
+        share = self._resync_seconds / _FULL_ROUND_SECONDS
+        return set(ordered[: math.ceil(len(ordered) * share)])
+
+
+def list_once(engine: Engine, at: float) -> Listed:
+    """Return everything that runs, without following what happens then.
+
+    Raises:
+        Unavailable: the engine does not answer.
+    """
+    listed = frozenset(one.id for one in engine.running())
+    documents = [engine.inspect(one) for one in sorted(listed)]
+    return Listed(listed, tuple(read_container(one) for one in documents if one is not None), at)
+
+
+def superseded_left_out(hints: list[_Hint]) -> list[_Hint]:
+    """Leave out an event when a later one asks for an inspection of the same container anyway.
+
+    Signals are kept: they are told as they are. What comes before a reconnection is kept too, for its order.
+    """
+    kept: list[_Hint] = []
+    asked: set[str] = set()
+    for hint in reversed(hints):
+        if isinstance(hint, DockerEvent) and hint.action != "kill":
+            if hint.container_id in asked:
+                continue
+            asked.add(hint.container_id)
+        elif not isinstance(hint, DockerEvent):
+            asked.clear()
+        kept.append(hint)
+    return kept[::-1]

@@ -1,0 +1,34 @@
+"""`mooring register --dry-run`: what would be written, on stdout; what would not be and why, on stderr."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from mooring.documents import encode_instance
+from mooring.etcd.address import DEFAULT_PREFIX
+from mooring.keys import instance_key
+from mooring_register.registrar import Registrar, apply
+from mooring_register.settings import Settings
+from mooring_register.sources import policy_of, source_of
+
+
+def print_what_would_be_written(settings: Settings) -> None:
+    """Look at the source once and print.
+
+    Raises:
+        Unavailable: the engine does not answer.
+        SettingsError: this host's address is needed and cannot be told.
+    """
+    source = source_of(settings)
+    policy = policy_of(settings, source.identity())
+    state = apply(Registrar(policy=policy), [source.once(policy.host)], time.time())
+    prefixes = dict.fromkeys(registry.prefix for registry in settings.registries) or {DEFAULT_PREFIX: None}
+    for prefix in prefixes:
+        for key, instance in sorted(state.instances.items()):
+            click.echo(f"{instance_key(prefix, *key)} {encode_instance(instance)}")
+    for problem in state.problems:
+        click.echo(f"problem: {problem}", err=True)
+    for one in state.not_registered:
+        click.echo(f"not registered: {one.container} {one.port}: {one.reason}", err=True)

@@ -1,0 +1,82 @@
+"""The seam to Docker: what register asks of an engine, as values and one protocol. No docker library here.
+
+Two providers, held to one contract (tests/contract/test_docker_engine.py): `docker_engine.DockerEngine` over a real
+engine, and `memory_engine.MemoryEngine`, its twin in this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final, Protocol
+
+from attrs import field, frozen
+
+from mooring_register.containers import Inspected
+
+# Asked for by name: health checks alone would otherwise send three events (exec_*) per container and interval.
+ACTIONS: Final = (
+    *("start", "kill", "die", "stop", "pause", "unpause", "health_status", "rename", "update", "destroy", "oom"),
+    *("connect", "disconnect"),
+)
+
+
+@frozen
+class Identity:
+    """Which engine answers: its own id, its host's name, and its clock (epoch seconds)."""
+
+    id: str
+    host: str
+    now: float
+
+
+@frozen
+class Summary:
+    """One running container in a listing. Another `fingerprint` says that something about it changed."""
+
+    id: str
+    fingerprint: str
+
+
+@frozen
+class DockerEvent:
+    """One event: what happened to which container and when, in nanoseconds since the epoch by the engine's clock."""
+
+    action: str
+    container_id: str
+    time_nano: int
+    attributes: Mapping[str, str] = field(factory=dict)
+
+    @property
+    def at(self) -> float:
+        """When it happened, in epoch seconds."""
+        return self.time_nano / 1e9
+
+
+class Events(Protocol):
+    """Events in order, as they come. Ends silently when the engine goes away: something may be missed then."""
+
+    def __iter__(self) -> Iterator[DockerEvent]:
+        """Iterate over the events.
+
+        Raises:
+            Unavailable: the connection broke.
+        """
+
+    def close(self) -> None:
+        """End the iteration, from any thread; harmless when it has ended."""
+
+
+class Engine(Protocol):
+    """A Docker engine. Safe to use from several threads. Every method raises `Unavailable` when it does not answer."""
+
+    def identity(self) -> Identity:
+        """Return which engine this is."""
+
+    def running(self) -> tuple[Summary, ...]:
+        """Return all containers that run, paused ones too."""
+
+    def inspect(self, container_id: str) -> Inspected | None:
+        """Return everything about a container, running or not; None when there is none of that id."""
+
+    def events(self, since_nano: int) -> Events:
+        """Return what happens to containers; what happened since `since_nano` (epoch, engine's clock) is replayed."""

@@ -1,0 +1,98 @@
+"""Renews the host's lease, on a thread of its own: neither a slow engine nor a slow writer may cost the lease.
+
+Every third of the TTL the lease is renewed and the host's key read: whose value is no longer ours was fenced out, and
+must not keep another's keys alive. When the owner of the state has made no turn for two TTLs, renewing ends: a register
+that no longer knows what is true must not vouch for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event
+
+from mooring.backoff import Backoff
+from mooring.errors import LeaseLost, OwnershipLost, WorldError
+from mooring.etcd.store import Store
+from mooring.telemetry import get_logger
+from mooring.threads import keep_trying
+from mooring_register import metrics
+from mooring_register.ownership import Held
+
+log = get_logger()
+
+
+class KeepAlive:
+    """Keeps what it was told to `hold` alive; tells `lost` when that is over. `run` belongs into a thread.
+
+    `owner_idle_seconds` says how long ago the owner made its last turn.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        registry: str,
+        ttl_seconds: int,
+        *,
+        owner_idle_seconds: Callable[[], float],
+        lost: Callable[[Held, WorldError], None],
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._ttl_seconds = ttl_seconds
+        self._owner_idle_seconds = owner_idle_seconds
+        self._lost = lost
+        self._held: Held | None = None
+        self._woken = Event()
+        self._stopping = Event()
+        self.failing: str = ""
+
+    def hold(self, held: Held | None) -> None:
+        """Keep this host alive from now on, at once; None: keep nothing."""
+        self._held = held
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End `run`; the lease lives on for as long as it was granted."""
+        self._stopping.set()
+        self._woken.set()
+
+    def run(self) -> None:
+        """Renew until stopped."""
+        most = self._ttl_seconds / 6
+        keep_trying(self._turn, stopping=self._stopping, backoff=Backoff(most / 8, most), failed=self._failed)
+
+    def _turn(self) -> None:
+        self._woken.clear()
+        held = self._held
+        if held is not None and self._owner_is_alive():
+            self._renew(held)
+        self._woken.wait(self._ttl_seconds / 3)
+
+    def _owner_is_alive(self) -> bool:
+        idle_seconds = self._owner_idle_seconds()
+        if idle_seconds <= 2 * self._ttl_seconds:
+            return True
+        log.error("the owner of the state stands still, the lease is renewed no more", idle_seconds=round(idle_seconds))
+        return False
+
+    def _renew(self, held: Held) -> None:
+        try:
+            self._store.keep_alive(held.lease)
+            found = self._store.get(held.key)
+            if found is None:
+                raise LeaseLost(held.lease)  # noqa: TRY301 -- the two ways to find out meet here
+            if found.value != held.value:
+                raise OwnershipLost(f"another register took {held.key}")  # noqa: TRY301 -- the same
+        except (LeaseLost, OwnershipLost) as error:
+            if self._held is held:
+                self._held = None
+                self._lost(held, error)
+            return
+        metrics.keep_alives.labels(self._registry).inc()
+        self.failing = ""
+
+    def _failed(self, error: WorldError) -> None:
+        metrics.registry_failures.labels(self._registry, type(error).__name__).inc()
+        if not self.failing:
+            log.warning("the lease could not be renewed, trying again", registry=self._registry, reason=str(error))
+        self.failing = str(error)

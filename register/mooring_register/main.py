@@ -1,0 +1,114 @@
+"""The command `mooring register`: reads the options, and hands over to what they ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mooring.cli import Command, Parsed, address, option, stop_with
+from mooring.errors import SettingsError, WorldError
+from mooring.etcd.address import EtcdAddress
+from mooring.model import Address
+from mooring_register.dry_run import print_what_would_be_written
+from mooring_register.service import Service
+from mooring_register.settings import DEFAULT_DOCKER, LEAST_TTL_SECONDS, Settings, parse_ip, parse_registry, problems
+
+
+@click.command(cls=Command, check=problems)
+@option(
+    "--registry",
+    multiple=True,
+    type=Parsed(parse_registry, "etcd://HOST:PORT[,HOST:PORT]/PREFIX"),
+    help="Where to write. Repeat it for several registries.",
+)
+@option(
+    "--docker", metavar="ADDRESS", help=f"The Docker engine to follow, unless --static.  [default: {DEFAULT_DOCKER}]"
+)
+@option(
+    "--static",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.yaml",
+    help="Register the instances that this file lists; it is watched.",
+)
+@option("--host", metavar="NAME", help="This host's name in the registry.  [default: the engine's]")
+@option(
+    "--ip",
+    type=Parsed(parse_ip, "ADDRESS"),
+    help="The address under which published ports are reached.  [default: the source address of the default route]",
+)
+@option("--interface", metavar="NAME", help="Take --ip from this network interface.")
+@option("--internal", is_flag=True, help="Register containers' own addresses and exposed ports, not published ones.")
+@option("--explicit", is_flag=True, help="Register only ports with a SERVICE_NAME.")
+@option(
+    "--ttl",
+    type=click.IntRange(LEAST_TTL_SECONDS),
+    metavar="SECONDS",
+    default=15,
+    help="How long what is written outlives a register that died.",
+)
+@option(
+    "--resync",
+    type=click.FloatRange(1),
+    metavar="SECONDS",
+    default=60,
+    help="How often everything is compared, although nothing seems to have happened.",
+)
+@option(
+    "--admin",
+    type=Parsed(address, "[ADDRESS:]PORT"),
+    default="127.0.0.1:1934",
+    help="Where /healthz, /readyz, /metrics and /state are served.",
+)
+@option("--dry-run", is_flag=True, help="Print what would be written, and why some ports would not be; then end.")
+@option("--withdraw-on-exit", is_flag=True, help="Take everything out of the registry at the end.")
+@option("--withdraw", is_flag=True, help="Take this host out of the registry, then end.")
+def register(
+    registry: tuple[EtcdAddress, ...],
+    docker: str | None,
+    static: Path | None,
+    dry_run: bool,
+    withdraw: bool,
+    **options: Any,  # noqa: ANN401 -- click's own
+) -> None:
+    """Publish what runs on this host: Docker's containers, or a static list, into etcd under a lease.
+
+    A container says how with labels (or variables): SERVICE_NAME, SERVICE_TAGS, SERVICE_80_NAME, SERVICE_IGNORE, … When
+    register ends, what it wrote stays for its successor; when none comes, it expires with the lease.
+    """
+    settings = _settings(registry, docker, static, options)
+    try:
+        if dry_run:
+            print_what_would_be_written(settings)
+        elif withdraw:
+            Service(settings).withdraw()
+        else:
+            Service(settings).run()
+    except SettingsError as error:
+        stop_with(f"the configuration is wrong:\n  - {error}", status=2)
+    except WorldError as error:
+        stop_with(str(error))
+
+
+def _settings(
+    registries: tuple[EtcdAddress, ...],
+    docker: str | None,
+    static: Path | None,
+    options: dict[str, Any],
+) -> Settings:
+    admin: Address = options["admin"]
+    return Settings(
+        registries=registries,
+        docker=docker or DEFAULT_DOCKER,
+        static=static,
+        host=options["host"] or "",
+        ip=options["ip"] or "",
+        interface=options["interface"] or "",
+        internal=options["internal"],
+        explicit=options["explicit"],
+        ttl_seconds=options["ttl"],
+        resync_seconds=options["resync"],
+        admin=admin,
+        withdraw_on_exit=options["withdraw_on_exit"],
+    )

@@ -1,0 +1,77 @@
+"""What a source tells the registrar: a closed union of frozen values. Times are epoch seconds.
+
+`cause` is the word that ends up in the document of an instance that this observation publishes or changes.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from attrs import frozen
+
+from mooring.errors import InvalidInput
+from mooring.model import Instance
+from mooring_register.containers import Container
+
+
+@frozen
+class Listed:
+    """Everything that runs was listed: these ids and no others. `inspected` are those that were looked at closely."""
+
+    ids: frozenset[str]
+    inspected: tuple[Container, ...]
+    at: float
+
+
+@frozen
+class Inspected:
+    """One container was looked at, running or not."""
+
+    container: Container
+    cause: str
+    at: float
+
+
+@frozen
+class Gone:
+    """A container no longer exists."""
+
+    container_id: str
+    at: float
+
+
+@frozen
+class Signalled:
+    """Docker sent a signal to a container."""
+
+    container_id: str
+    signal: str
+    at: float
+
+
+@frozen
+class Lost:
+    """The source does not answer. Nothing follows from that about its containers."""
+
+    reason: str
+    at: float
+
+
+@frozen
+class Declared:
+    """A static file was read: these instances and no others."""
+
+    instances: tuple[Instance, ...]
+    problems: tuple[InvalidInput, ...]
+    at: float
+
+
+@frozen
+class Unreadable:
+    """A static file cannot be read; what it said last stands."""
+
+    problem: InvalidInput
+    at: float
+
+
+Observation: TypeAlias = Listed | Inspected | Gone | Signalled | Lost | Declared | Unreadable

@@ -1,0 +1,135 @@
+"""Wanted against written: which keys to write next, and under which conditions. Pure.
+
+A key that is no longer wanted is first written as `down` with its cause, so that whoever follows the registry knows
+why, and deleted afterwards. If we crash in between, the key says `down` and our lease holds it: the successor adopts
+it, finds that it is not wanted, and deletes it.
+
+Every change names the revision at which we know the key, so that nothing is overwritten that somebody else wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Final
+
+from attrs import evolve, frozen
+
+from mooring.documents import encode_instance
+from mooring.etcd.store import At, Delete, Operation, Put
+from mooring.model import Instance, State
+from mooring_register.registrar import Withdrawal
+
+# etcd takes 128 operations in a transaction unless it was told otherwise.
+MOST_OPERATIONS: Final = 100
+
+
+@frozen
+class Written:
+    """What a key holds as far as we know; `instance` is None when it is no document of ours."""
+
+    revision: int
+    lease: int
+    instance: Instance | None
+
+
+@frozen
+class Wanted:
+    """What should be written, by key, and why that which no longer should be is not; `otherwise` where nobody knows."""
+
+    instances: Mapping[str, Instance]
+    withdrawals: Mapping[str, Withdrawal]
+    otherwise: str = "removed"
+
+
+@frozen
+class Change:
+    """One key to write or delete if it is still at that revision. `instance` is what it will hold, None for nothing."""
+
+    operation: Operation
+    revision: int
+    instance: Instance | None
+
+    @property
+    def key(self) -> str:
+        """The key that is changed."""
+        return self.operation.key
+
+    @property
+    def condition(self) -> At:
+        """What must hold for the change to be right."""
+        return At(self.key, self.revision)
+
+
+def plan(wanted: Wanted, written: Mapping[str, Written], lease: int, now: float) -> tuple[tuple[Change, ...], ...]:
+    """Return the next transactions; none when everything is as it should be.
+
+    Deletes come only when all that is wanted is written and all that is not is marked. Whoever carries this out asks
+    again afterwards. `now` (epoch seconds) is noted in what is written.
+    """
+    puts = [*_puts(wanted, written, lease, now), *_marks(wanted, written, lease, now)]
+    if puts:
+        return tuple(_transactions(puts))
+    return tuple(_transactions(_deletes(wanted, written)))
+
+
+def _puts(wanted: Wanted, written: Mapping[str, Written], lease: int, now: float) -> Iterator[Change]:
+    for key, instance in wanted.instances.items():
+        present = written.get(key)
+        if present is None:
+            yield _put(key, instance, 0, lease, now)
+        elif present.lease != lease or present.instance is None or not instance.same_as(present.instance):
+            yield _put(key, instance, present.revision, lease, now)
+
+
+def _marks(wanted: Wanted, written: Mapping[str, Written], lease: int, now: float) -> Iterator[Change]:
+    for key, present in written.items():
+        instance = present.instance
+        if key in wanted.instances or instance is None or instance.state is State.DOWN:
+            continue
+        why = wanted.withdrawals.get(key, Withdrawal(wanted.otherwise, now))
+        down = evolve(instance, state=State.DOWN, cause=why.cause, seen_docker=why.seen)
+        yield _put(key, down, present.revision, lease, now)
+
+
+def _deletes(wanted: Wanted, written: Mapping[str, Written]) -> Iterator[Change]:
+    for key, present in written.items():
+        if key not in wanted.instances:
+            yield Change(Delete(key), present.revision, None)
+
+
+def _put(key: str, instance: Instance, revision: int, lease: int, now: float) -> Change:
+    instance = evolve(instance, seen_registry=now)
+    return Change(Put(key, encode_instance(instance).encode(), lease), revision, instance)
+
+
+def _transactions(changes: Iterable[Change]) -> Iterator[tuple[Change, ...]]:
+    """Cut into transactions; what concerns one container (a rename: old id down, new id up) stays together."""
+    ordered = sorted(changes, key=lambda change: (_container(change), change.key))
+    batch: list[Change] = []
+    for _, group in groupby(ordered, key=_container):
+        together = list(group)
+        if batch and len(batch) + len(together) > MOST_OPERATIONS:
+            yield tuple(batch)
+            batch = []
+        batch.extend(together)
+        while len(batch) > MOST_OPERATIONS:
+            yield tuple(batch[:MOST_OPERATIONS])
+            batch = batch[MOST_OPERATIONS:]
+    if batch:
+        yield tuple(batch)
+
+
+def _container(change: Change) -> str:
+    return change.instance.container if change.instance else ""
+
+
+def carried_out(written: Mapping[str, Written], changes: Iterable[Change], revision: int) -> dict[str, Written]:
+    """Return what is written after these changes were committed at that revision."""
+    after = dict(written)
+    for change in changes:
+        if isinstance(change.operation, Put):
+            after[change.key] = Written(revision, change.operation.lease, change.instance)
+        else:
+            after.pop(change.key, None)
+    return after

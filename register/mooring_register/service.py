@@ -1,0 +1,192 @@
+"""The running register: source, owner, writers and their threads, from start to a signal. Wiring only.
+
+Threads: the source's own, one for each registry's writer and one for its keep-alive, the admin server's; the owner runs
+in the main thread, which is the one that signals reach.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import signal
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from threading import Event
+
+from attrs import evolve
+
+from mooring.admin import Admin
+from mooring.backoff import Backoff
+from mooring.errors import SettingsError, Unavailable
+from mooring.etcd.client import connect_to
+from mooring.etcd.store import Store
+from mooring.telemetry import get_logger
+from mooring.threads import start
+from mooring_register import metrics
+from mooring_register.addresses import Policy
+from mooring_register.engine import Identity
+from mooring_register.owner import Owner
+from mooring_register.ownership import Claim
+from mooring_register.registrar import Registrar
+from mooring_register.settings import Settings
+from mooring_register.sources import engine_id, policy_of, source_of
+from mooring_register.writers.etcd import EtcdWriter, Terms
+
+log = get_logger()
+
+# SIGTERM is answered within two seconds whatever the registry does; this much of them may go into withdrawing.
+_WITHDRAW_SECONDS = 1.2
+WITHDRAWN = "withdrawn"
+
+
+class Service:
+    """One life of register."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Prepare everything that can be wrong.
+
+        Raises:
+            SettingsError: a file that a registry's address names cannot be read.
+        """
+        self._settings = settings
+        self._source = source_of(settings)
+        self._stores: tuple[Store, ...] = tuple(connect_to(registry) for registry in settings.registries)
+        self._owner = Owner(Registrar(policy=Policy(host="")), time.time, time.monotonic)
+        self._writers: tuple[EtcdWriter, ...] = ()
+        self._identity: Identity | None = None
+        self._why_no_identity = "it was not asked yet"
+        self._stopping = Event()
+
+    def run(self) -> None:
+        """Register until SIGTERM or SIGINT.
+
+        Raises:
+            SettingsError: this host's address is needed and cannot be told, or the admin port is taken.
+        """
+        self._stop_on_signals()
+        admin = self._admin()
+        identity = self._ask_who()
+        if identity is not None:
+            policy = policy_of(self._settings, identity)
+            self._start_writers(identity, policy)
+            self._owner.begin(policy, tuple(writer.mailbox for writer in self._writers))
+            self._source.start(policy.host, self._owner.observe)
+            self._owner.run()
+            self._source.stop()
+            if self._settings.withdraw_on_exit:
+                self._retire(_WITHDRAW_SECONDS)
+            self._stop_writers()
+        admin.stop()
+        log.info("register ended", host=self._owner.state.policy.host)
+
+    def withdraw(self) -> None:
+        """Take this host out of the registries, then end; a signal ends it earlier."""
+        self._stop_on_signals()
+        identity = self._ask_who()
+        if identity is None:
+            return
+        policy = evolve(Policy(host=""), host=self._settings.host or identity.host)
+        self._start_writers(identity, policy)
+        while not self._stopping.is_set() and not self._retire(1.0):
+            pass
+        self._stop_writers()
+
+    def _stop_on_signals(self) -> None:
+        def stop(number: int, _frame: object) -> None:
+            del number
+            self._stopping.set()
+            self._owner.end()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+
+    def _ask_who(self) -> Identity | None:
+        """Ask the source who it is until it answers; None when we are to stop."""
+        backoff = Backoff(0.2, 5.0)
+        while not self._stopping.is_set():
+            try:
+                self._identity = self._source.identity()
+            except Unavailable as error:
+                metrics.source_failures.inc()
+                if backoff.failures == 0:
+                    log.warning("the engine does not answer, asking again", reason=str(error))
+                self._why_no_identity = str(error)
+                self._stopping.wait(backoff.delay_seconds(random.random()))  # noqa: S311 -- jitter, not a secret
+                backoff = backoff.next()
+            else:
+                return self._identity
+        return None
+
+    def _start_writers(self, identity: Identity, policy: Policy) -> None:
+        claim = Claim(
+            host=policy.host,
+            engine=engine_id(identity, policy.host),
+            ttl_seconds=self._settings.ttl_seconds,
+            version=version("mooring-register"),
+            started=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        )
+        terms = Terms(
+            claim=claim,
+            resync_seconds=self._settings.resync_seconds,
+            clock=time.time,
+            tokens=lambda: secrets.token_hex(16),
+            owner_idle_seconds=self._owner.idle_seconds,
+        )
+        targets = zip(self._stores, self._settings.registries, strict=True)
+        self._writers = tuple(EtcdWriter(store, str(one), one.prefix, terms) for store, one in targets)
+        for writer in self._writers:
+            start(f"writer {writer.registry}", writer.run)
+            start(f"keep-alive {writer.registry}", writer.keep_alive.run)
+
+    def _stop_writers(self) -> None:
+        for writer in self._writers:
+            writer.stop()
+        for store in self._stores:
+            store.close()
+
+    def _retire(self, seconds: float) -> bool:
+        """Withdraw everything and give the host up; False when that took too long, and the lease will do it."""
+        deliveries = [(writer, writer.mailbox.deliver({}, {}, WITHDRAWN)) for writer in self._writers]
+        until = time.monotonic() + seconds
+        settled = [
+            writer.mailbox.wait_settled(number, max(0.0, until - time.monotonic())) for writer, number in deliveries
+        ]
+        if not all(settled):
+            log.warning("not everything could be withdrawn in time")
+            return False
+        for writer in self._writers:
+            writer.stop()
+            writer.retire()
+        return True
+
+    def _admin(self) -> Admin:
+        try:
+            admin = Admin(self._settings.admin, ready=self._ready, state=self._state)
+        except OSError as error:
+            raise SettingsError("--admin", f"{self._settings.admin}: {error.strerror}") from None
+        admin.start()
+        log.info("admin server listens", address=str(admin.address))
+        return admin
+
+    def _ready(self) -> str | None:
+        if self._identity is None:
+            return f"the engine does not answer: {self._why_no_identity}"
+        if self._owner.state.listed_at is None:
+            return "nothing was listed yet"
+        return next((reason for reason in (writer.ready() for writer in self._writers) if reason is not None), None)
+
+    def _state(self) -> Mapping[str, object]:
+        state = self._owner.state
+        return {
+            "host": state.policy.host,
+            "ip": state.policy.ip,
+            "engine": self._identity.id if self._identity else "",
+            "engine lost since": state.lost_since,
+            "engine problem": state.lost_reason or ("" if self._identity else self._why_no_identity),
+            "listed at": state.listed_at,
+            "instances": [f"{one.service} {one.id} {one.address} {one.state}" for one in state.instances.values()],
+            "problems": [str(problem) for problem in state.problems],
+            "not registered": [f"{one.container} {one.port}: {one.reason}" for one in state.not_registered],
+            "registries": [writer.state() for writer in self._writers],
+        }

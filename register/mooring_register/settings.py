@@ -1,0 +1,73 @@
+"""The settings of `mooring register` as one value, and what may be wrong with several of them together. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import frozen
+
+from mooring.errors import SettingsError
+from mooring.etcd.address import SCHEME, EtcdAddress, parse_etcd_address
+from mooring.model import Address
+
+DEFAULT_DOCKER: Final = "unix:///var/run/docker.sock"
+# etcd grants no shorter leases than 2 s, and three renewals must fit into one.
+LEAST_TTL_SECONDS: Final = 3
+
+
+@frozen(kw_only=True)
+class Settings:
+    """Everything that was asked for. `static` is None with the docker source."""
+
+    registries: tuple[EtcdAddress, ...]
+    docker: str
+    static: Path | None
+    host: str
+    ip: str
+    interface: str
+    internal: bool
+    explicit: bool
+    ttl_seconds: int
+    resync_seconds: float
+    admin: Address
+    withdraw_on_exit: bool
+
+
+def parse_registry(text: str) -> EtcdAddress:
+    """Read the address of a registry.
+
+    Raises:
+        SettingsError: it is of a kind that is not spoken, or a part of it is wrong.
+    """
+    scheme = text.partition("://")[0]
+    if text.startswith(("etcd2://", "consul://", "marathon://")):
+        raise SettingsError(f"{scheme}://", f"register does not write to this kind of registry yet, only to {SCHEME}")
+    return parse_etcd_address(text)
+
+
+def parse_ip(text: str) -> str:
+    """Read an IP address.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return str(ip_address(text))
+
+
+def problems(options: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with options that are each right by themselves."""
+    registries: tuple[EtcdAddress, ...] = options["registry"]
+    if not registries and not options["dry_run"]:
+        yield "--registry is missing: where is to be written? For example etcd://127.0.0.1:2379/services"
+    endpoints = [endpoint for registry in registries for endpoint in registry.endpoints]
+    for endpoint in sorted({one for one in endpoints if endpoints.count(one) > 1}):
+        yield f"--registry: {endpoint} is given twice, and one etcd takes one register for each host"
+    if options["docker"] and options["static"]:
+        yield "--docker and --static exclude each other"
+    if options["ip"] and options["interface"]:
+        yield "--ip and --interface exclude each other"
+    if options["dry_run"] and options["withdraw"]:
+        yield "--dry-run and --withdraw exclude each other"

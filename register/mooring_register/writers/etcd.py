@@ -1,0 +1,262 @@
+"""Drives one etcd from what it holds to what is wanted, under the host's lease. One thread.
+
+What it knows of the registry (`written`) comes from reading the keys of the adopted lease and from its own commits. A
+transaction that is refused is the news that something is otherwise: then the keys are read from the refusal, and the
+plan is made anew. An id that another host holds is left to it, reported, and tried again every TTL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from threading import Event
+
+from attrs import frozen
+
+from mooring.backoff import Backoff
+from mooring.documents import decode_instance
+from mooring.errors import DescriptorError, DocumentError, LeaseLost, OwnershipLost, WorldError
+from mooring.etcd.store import Committed, KeyValue, Put, Refused, Store
+from mooring.keys import instance_key, parse_instance_key
+from mooring.model import Instance, State
+from mooring.telemetry import get_logger
+from mooring.threads import keep_trying
+from mooring_register import metrics
+from mooring_register.keepalive import KeepAlive
+from mooring_register.ownership import Claim, Held, attached, retire, take
+from mooring_register.plan import Change, Wanted, Written, carried_out, plan
+from mooring_register.writers.mailbox import Delivery, Mailbox
+
+log = get_logger()
+
+# While nothing is wanted from it a writer looks up this often, to notice what its other thread was told.
+_IDLE_SECONDS = 0.5
+
+
+@frozen(kw_only=True)
+class Terms:
+    """On which terms a writer works: who writes, how often all is compared, and what it needs of the outside.
+
+    `clock` gives epoch seconds, `tokens` a new unguessable word each time, `owner_idle_seconds` how long ago the owner
+    of the state made its last turn.
+    """
+
+    claim: Claim
+    resync_seconds: float
+    clock: Callable[[], float]
+    tokens: Callable[[], str]
+    owner_idle_seconds: Callable[[], float]
+
+
+class EtcdWriter:
+    """Writes what is delivered to it below a prefix. `run` and `keep_alive.run` each belong into a thread."""
+
+    def __init__(self, store: Store, registry: str, prefix: str, terms: Terms) -> None:
+        self.registry = registry
+        self.mailbox = Mailbox()
+        self.keep_alive = KeepAlive(
+            store,
+            registry,
+            terms.claim.ttl_seconds,
+            owner_idle_seconds=terms.owner_idle_seconds,
+            lost=self._lease_lost,
+        )
+        self._store = store
+        self._prefix = prefix
+        self._claim = terms.claim
+        self._resync_seconds = terms.resync_seconds
+        self._clock = terms.clock
+        self._tokens = terms.tokens
+        self._stopping = Event()
+        self._doubtful = True
+        self._lost: WorldError | None = None
+        self._stands_by = False
+        self._held: Held | None = None
+        self._written: dict[str, Written] = {}
+        self._conflicts: dict[str, DescriptorError] = {}
+        self._reported: set[str] = set()
+        self._audited_at = 0.0
+        self._retried_at = 0.0
+        self._failing = ""
+
+    def run(self) -> None:
+        """Write until stopped, whatever the registry does."""
+        backoff = Backoff(0.1, min(5.0, self._claim.ttl_seconds / 3))
+        keep_trying(self._turn, stopping=self._stopping, backoff=backoff, failed=self._failed)
+
+    def stop(self) -> None:
+        """End both threads; what is written stays, for the successor to adopt."""
+        self._stopping.set()
+        self.keep_alive.stop()
+        self.mailbox.wake()
+
+    def retire(self) -> None:
+        """Give the host up, after everything was withdrawn and `run` has ended; see `ownership.retire`."""
+        if self._held is not None:
+            retire(self._store, self._held)
+
+    def ready(self) -> str | None:
+        """Return None once everything that was wanted first is written, else why not."""
+        if self._failing:
+            return f"{self.registry}: {self._failing}"
+        return None if self.mailbox.settled else f"{self.registry}: not everything is written yet"
+
+    def state(self) -> Mapping[str, object]:
+        """Return what there is to know, for people."""
+        held = self._held
+        return {
+            "registry": self.registry,
+            "holds the host": held is not None,
+            "lease": f"{held.lease:x}" if held else "",
+            "keys": len(self._written),
+            "problem": self._failing,
+            "keep-alive problem": self.keep_alive.failing,
+            "conflicts": [str(problem) for problem in list(self._conflicts.values())],
+        }
+
+    # Below, only the writer's own thread comes, but for `_lease_lost`.
+
+    def _lease_lost(self, held: Held, error: WorldError) -> None:
+        """Note, from the keep-alive's thread, that what we hold is no longer ours."""
+        if self._held is held:
+            self._lost = error
+            self.mailbox.wake()
+
+    def _turn(self) -> None:
+        if self._lost is not None:
+            raise self._lost
+        held = self._held or self._take()
+        self._audit(held)
+        delivery = self.mailbox.latest()
+        if delivery is not None and (self._doubtful or delivery.number != self.mailbox.settled):
+            self._drive(held, delivery)
+        self._failing = ""
+        self.mailbox.wait(_IDLE_SECONDS)
+
+    def _take(self) -> Held:
+        held = take(self._store, self._claim, self._tokens(), stands_by=self._stands_by)
+        self._stands_by = False
+        self.keep_alive.hold(held)
+        self._read(held)
+        self._held = held
+        fields = {"host": self._claim.host, "lease": f"{held.lease:x}", "adopted": len(self._written)}
+        log.info("host taken", registry=self.registry, **fields)
+        return held
+
+    def _read(self, held: Held) -> None:
+        present = attached(self._store, held, self._prefix)
+        self._written = {key: self._known(found) for key, found in present.items()}
+        self._audited_at, self._doubtful = self._clock(), True
+
+    def _known(self, found: KeyValue) -> Written:
+        return Written(found.revision, found.lease, self._document(found))
+
+    def _document(self, found: KeyValue) -> Instance | None:
+        service, instance_id = parse_instance_key(self._prefix, found.key)
+        try:
+            return decode_instance(found.value, where=found.key, service=service, instance_id=instance_id)
+        except DocumentError as problem:
+            self._report(problem)
+            return None
+
+    def _drive(self, held: Held, delivery: Delivery) -> None:
+        """Write until the registry holds what is wanted, or something newer is wanted."""
+        wanted = self._wanted(delivery)
+        transactions = plan(wanted, self._written, held.lease, self._clock())
+        while transactions:
+            for changes in transactions:
+                if self._stopping.is_set() or self._lost is not None or self.mailbox.latest() is not delivery:
+                    return
+                self._commit(held, changes)
+            wanted = self._wanted(delivery)
+            transactions = plan(wanted, self._written, held.lease, self._clock())
+        self._doubtful = False
+        self.mailbox.settle(delivery)
+
+    def _wanted(self, delivery: Delivery) -> Wanted:
+        instances = {instance_key(self._prefix, *key): instance for key, instance in delivery.instances.items()}
+        self._conflicts = {key: problem for key, problem in self._conflicts.items() if key in instances}
+        return Wanted(
+            {key: instance for key, instance in instances.items() if key not in self._conflicts},
+            {instance_key(self._prefix, *key): why for key, why in delivery.withdrawals.items()},
+            delivery.otherwise,
+        )
+
+    def _commit(self, held: Held, changes: tuple[Change, ...]) -> None:
+        conditions = (held.condition, *(change.condition for change in changes))
+        answer = self._store.commit(conditions, tuple(change.operation for change in changes))
+        if isinstance(answer, Committed):
+            self._written = carried_out(self._written, changes, answer.revision)
+            self._tell(changes)
+        else:
+            metrics.refusals.labels(self.registry).inc()
+            self._learn(held, changes, answer)
+
+    def _learn(self, held: Held, changes: tuple[Change, ...], refused: Refused) -> None:
+        """Find out which condition failed, and what is true instead."""
+        present = {found.key: found for found in refused.present}
+        owner = present.get(held.key)
+        if owner is None:
+            raise LeaseLost(held.lease)
+        if owner.value != held.value:
+            raise OwnershipLost(f"another register took {held.key}")
+        for change in changes:
+            found = present.get(change.key)
+            if (found.revision if found else 0) == change.revision:
+                continue
+            self._written.pop(change.key, None)
+            if found is not None:
+                self._learn_present(change, found)
+
+    def _learn_present(self, change: Change, found: KeyValue) -> None:
+        holder = self._document(found)
+        if holder is not None and holder.host == self._claim.host:
+            self._written[change.key] = Written(found.revision, found.lease, holder)
+        elif change.instance is not None:
+            who = f"host {holder.host!r}" if holder and holder.host else "somebody who does not say who"
+            where = f"{change.instance.name.removeprefix('/') or change.instance.address}: id {change.instance.id!r}"
+            reason = f"held by {who} in service {change.instance.service!r}, this is host {self._claim.host!r}"
+            problem = DescriptorError(where, reason)
+            self._conflicts = {**self._conflicts, change.key: problem}
+            self._report(problem)
+
+    def _audit(self, held: Held) -> None:
+        """Compare, now and then, the keys of our lease with what we believe; try again what others held."""
+        now = self._clock()
+        if self._conflicts and now - self._retried_at >= self._claim.ttl_seconds:
+            self._retried_at, self._conflicts, self._doubtful = now, {}, True
+        if now - self._audited_at >= self._resync_seconds:
+            self._read(held)
+
+    def _failed(self, error: WorldError) -> None:
+        metrics.registry_failures.labels(self.registry, type(error).__name__).inc()
+        if isinstance(error, LeaseLost | OwnershipLost):
+            self.keep_alive.hold(None)
+            self._held, self._lost, self._written = None, None, {}
+            self._stands_by = self._stands_by or isinstance(error, OwnershipLost)
+        if self._failing != str(error):
+            log.warning("the registry cannot be written to, trying again", registry=self.registry, reason=str(error))
+        self._failing = str(error)
+
+    def _report(self, problem: DescriptorError | DocumentError) -> None:
+        if str(problem) not in self._reported:
+            self._reported.add(str(problem))
+            metrics.problems.inc()
+            log.warning("not registered", problem=str(problem))
+
+    def _tell(self, changes: tuple[Change, ...]) -> None:
+        for change in changes:
+            if isinstance(change.operation, Put):
+                metrics.puts.labels(self.registry).inc()
+            else:
+                metrics.deletes.labels(self.registry).inc()
+            if change.instance is not None:
+                instance = change.instance
+                said = "instance withdrawn" if instance.state is State.DOWN else "instance published"
+                log.info(
+                    said,
+                    service=instance.service,
+                    instance=instance.id,
+                    address=str(instance.address),
+                    state=instance.state.value,
+                    cause=instance.cause,
+                )

@@ -1,0 +1,80 @@
+"""What passes from the owner of the state to a writer: always the latest, whatever the writer missed meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from threading import Condition
+
+from attrs import frozen
+
+from mooring.model import Instance
+from mooring_register.registrar import Key, Withdrawal
+
+
+@frozen
+class Delivery:
+    """What is wanted, why what is not wanted any more is not, and the number of this delivery.
+
+    `otherwise` is the cause where no reason is known: keys that an earlier register left.
+    """
+
+    number: int
+    instances: Mapping[Key, Instance]
+    withdrawals: Mapping[Key, Withdrawal]
+    otherwise: str
+
+
+class Mailbox:
+    """Holds one delivery. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._latest: Delivery | None = None
+        self._settled = 0
+
+    def deliver(
+        self, instances: Mapping[Key, Instance], withdrawals: Mapping[Key, Withdrawal], otherwise: str = "removed"
+    ) -> int:
+        """Replace what is wanted; reasons that were not yet acted upon are kept. Return the delivery's number."""
+        with self._changed:
+            before = self._latest or Delivery(0, {}, {}, otherwise)
+            reasons = {**before.withdrawals, **withdrawals}
+            reasons = {key: why for key, why in reasons.items() if key not in instances}
+            self._latest = Delivery(before.number + 1, instances, reasons, otherwise)
+            self._changed.notify_all()
+            return self._latest.number
+
+    def latest(self) -> Delivery | None:
+        """Return the latest delivery, settled or not; None before the first."""
+        with self._changed:
+            return self._latest
+
+    def wait(self, seconds: float) -> None:
+        """Wait until something is delivered that is not settled, or somebody wakes us, but not for longer."""
+        with self._changed:
+            if self._latest is None or self._latest.number == self._settled:
+                self._changed.wait(seconds)
+
+    def wake(self) -> None:
+        """Let whoever waits look around."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def settle(self, delivery: Delivery) -> None:
+        """Say that the registry holds what this delivery wants; its reasons are forgotten."""
+        with self._changed:
+            self._settled = max(self._settled, delivery.number)
+            if self._latest is delivery:
+                self._latest = Delivery(delivery.number, delivery.instances, {}, delivery.otherwise)
+            self._changed.notify_all()
+
+    @property
+    def settled(self) -> int:
+        """The number of the last delivery that was settled, 0 for none."""
+        with self._changed:
+            return self._settled
+
+    def wait_settled(self, number: int, seconds: float) -> bool:
+        """Wait until a delivery is settled; False when that took too long."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._settled >= number, seconds)
