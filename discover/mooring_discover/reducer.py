@@ -98,6 +98,17 @@ def without_old_origins(known: Known, now: float) -> Known:
     return known if len(kept) == len(known.origins) else evolve(known, origins=kept)
 
 
+def without_vanished(known: Known, written: Catalog) -> Known:
+    """Return the state without the origins of what came and went while nothing could be written."""
+    there = [known.shown, written]
+    kept = {key: one for key, one in known.origins.items() if any(_holds(catalog, key) for catalog in there)}
+    return known if len(kept) == len(known.origins) else evolve(known, origins=kept)
+
+
+def _holds(catalog: Catalog, key: Key) -> bool:
+    return key in catalog.bindings if isinstance(key, str) else catalog.instance(*key) is not None
+
+
 def _merged(known: Known, touched: Iterable[Key]) -> Known:
     catalogs = [*(known.views[name].catalog for name in known.order), known.inherited.view.catalog]
     return evolve(known, shown=merge(known.shown, catalogs, touched))
