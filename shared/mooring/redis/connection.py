@@ -45,6 +45,12 @@ _MEANINGS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (theirs.ResponseError, "refuses"),
 )
 
+# Without an error code of their own: a large command that comes before the password, and a right that a script lacks.
+_PHRASES: Final = (
+    ("unauthenticated", "does not accept our user or password"),
+    ("can't run this command", "does not permit this to our user"),
+)
+
 
 def connect(url: str) -> Redis:
     """Return a client for `redis://`, `rediss://` (TLS) or `unix://`; it connects when it is first asked something.
@@ -91,4 +97,7 @@ def in_our_words(where: str) -> Iterator[None]:
 
 
 def _meaning(error: Exception) -> str:
+    for phrase, words in _PHRASES:
+        if phrase in str(error):
+            return words
     return next((words for kind, words in _MEANINGS if isinstance(error, kind)), "cannot be reached")

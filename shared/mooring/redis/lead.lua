@@ -12,10 +12,12 @@ local held_epoch, held_by = string.match(redis.call('GET', leader) or '', '^(%d+
 if held_by and held_by ~= who then
   return nil
 end
-if not held_by or tonumber(held_epoch) ~= epoch then
-  -- Nobody leads, or the head forgot that we do: a new epoch, above all that were.
-  epoch = math.max(epoch, tonumber(held_epoch or '0')) + 1
-  redis.call('HSET', head, 'epoch', string.format('%d', epoch))
+if held_by and tonumber(held_epoch) == epoch then
+  redis.call('PEXPIRE', leader, expiry) -- unlike SET, also when Redis is full
+  return epoch
 end
+-- Nobody leads, or the head forgot that we do: a new epoch, above all that were.
+epoch = math.max(epoch, tonumber(held_epoch or '0')) + 1
+redis.call('HSET', head, 'epoch', string.format('%d', epoch))
 redis.call('SET', leader, string.format('%d %s', epoch, who), 'PX', expiry)
 return epoch
