@@ -30,6 +30,7 @@ from mooring_stack.story import (
     departures,
     instances_file,
     line,
+    pipeline_seconds,
 )
 from mooring_stack.supervisor import Supervisor
 
@@ -92,6 +93,7 @@ class Stage:
             failures=tuple(failures),
             stream_seconds=stream_seconds,
             proxies_seconds=proxies_seconds,
+            pipeline_seconds=pipeline_seconds(entries),
         )
 
     def perform(self, action: Action) -> None:

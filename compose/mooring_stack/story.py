@@ -71,6 +71,7 @@ class Observed:
     `answers` maps a proxy's address to instance → number of requests that it answered; `failures` are requests that
     no instance answered, in words. `stream_seconds` passed from the change of the file until its last fact was read
     from the stream, `proxies_seconds` until both proxies went by it; 0 where the step changes no file.
+    `pipeline_seconds` is the longest way of a fact from register's sight of the file into the stream.
     """
 
     arrived: tuple[str, ...] = ()
@@ -80,6 +81,7 @@ class Observed:
     failures: tuple[str, ...] = ()
     stream_seconds: float = 0.0
     proxies_seconds: float = 0.0
+    pipeline_seconds: float = 0.0
 
 
 STORY: Final = (
@@ -138,6 +140,9 @@ def told(step: Step, observed: Observed) -> Iterator[str]:
             f"in the stream after {_milliseconds(observed.stream_seconds)}, "
             f"both proxies go by it after {_milliseconds(observed.proxies_seconds)}"
         )
+    if step.arriving:
+        since = _milliseconds(observed.pipeline_seconds)
+        yield f"register looks at the list twice a second; from its look to the stream: {since}"
     for proxy, answers in observed.answers.items():
         counts = "   ".join(f"{name} {answers[name]}" for name in sorted(answers))
         yield f"{sum(answers.values())} requests to {proxy}:   {counts or 'no answer'}"
@@ -180,6 +185,12 @@ def departures(entries: Iterable[Entry]) -> tuple[str, ...]:
 def changes(entries: Iterable[Entry]) -> tuple[str, ...]:
     """Return the ids of the instances that these entries change, each as often as they do."""
     return tuple(entry.fact.instance.id for entry in entries if isinstance(entry.fact, InstanceChanged))
+
+
+def pipeline_seconds(entries: Iterable[Entry]) -> float:
+    """Return the longest time from register's sight of an instance that was added until it stood in the stream."""
+    added = [(entry, entry.fact.instance) for entry in entries if isinstance(entry.fact, InstanceAdded)]
+    return max((entry.seen_stream - (instance.seen_docker or entry.at) for entry, instance in added), default=0.0)
 
 
 def instances_file(ports: Mapping[str, int], publish: int) -> str:

@@ -23,6 +23,7 @@ from mooring_stack.story import (
     departures,
     instances_file,
     line,
+    pipeline_seconds,
     problems,
     told,
 )
@@ -40,6 +41,7 @@ AS_IT_SHOULD_BE = Observed(
     answers={"127.0.0.1:80": {"web-2": 3}, "127.0.0.2:80": {"web-2": 3}},
     stream_seconds=0.0104,
     proxies_seconds=0.0206,
+    pipeline_seconds=0.0042,
 )
 WEB = Instance(service="web", id="web-1", address=Address("10.0.0.5", 32768), cause="started")
 
@@ -77,6 +79,7 @@ def test_a_step_is_told_with_its_times_and_with_each_instances_share() -> None:
     """The reader sees how long the change took and who answered how often through which proxy."""
     assert list(told(STEP, AS_IT_SHOULD_BE)) == [
         "in the stream after 10 ms, both proxies go by it after 21 ms",
+        "register looks at the list twice a second; from its look to the stream: 4 ms",
         "3 requests to 127.0.0.1:80:   web-2 3",
         "3 requests to 127.0.0.2:80:   web-2 3",
     ]
@@ -126,6 +129,13 @@ def test_entries_are_sorted_into_arrivals_departures_and_changes() -> None:
     facts = (EpochBegan("one"), InstanceAdded(WEB), InstanceChanged(WEB, WEB), InstanceRemoved(WEB, "stopped"))
     entries = [entry(fact) for fact in facts]
     assert (arrivals(entries), changes(entries), departures(entries)) == (("web-1",), ("web-1",), ("web-1",))
+
+
+def test_the_way_through_the_pipeline_is_the_longest_from_sight_to_stream() -> None:
+    """Only what was added has a sighting of its own; nothing added, nothing travelled."""
+    seen = [evolve(entry(InstanceAdded(evolve(WEB, seen_docker=at))), seen_stream=9.0) for at in (8.5, 8.0)]
+    assert pipeline_seconds([*seen, entry(InstanceRemoved(WEB))]) == 1.0
+    assert pipeline_seconds([]) == 0.0
 
 
 @pytest.mark.parametrize(
