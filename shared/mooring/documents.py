@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Final
+from math import isfinite
+from typing import Final, NoReturn
 
-from mooring.errors import DocumentError
-from mooring.model import DEFAULT_WEIGHT, Address, Binding, Instance, Json, State, parse_port
+from mooring.errors import DescriptorError, DocumentError
+from mooring.keys import check_name
+from mooring.model import DEFAULT_WEIGHT, Address, Binding, Instance, Json, State, check_host, parse_port
 
 FORMAT: Final = 1
 
@@ -74,9 +76,9 @@ def decode_instance(text: str | bytes, *, where: str, service: str = "", instanc
     if host_port is None:
         raise DocumentError(where, "neither host_port nor port")
     return Instance(
-        service=fields.needed("service") if ours else service,
-        id=fields.needed("id") if ours else instance_id,
-        address=Address(fields.needed("ipaddress"), host_port, _proto(fields)),
+        service=_name(where, "service", fields.text("service") if ours else service),
+        id=_name(where, "id", fields.text("id") if ours else instance_id),
+        address=Address(_host(fields), host_port, _proto(fields)),
         state=_state(fields),
         port=port,
         publish=fields.port("publish"),
@@ -133,10 +135,40 @@ def decode_binding(text: str | bytes, *, key: str) -> Binding:
     )
 
 
+def load(text: str | bytes) -> Json:
+    """Return what a JSON text says, if all of it can be written again as JSON in UTF-8.
+
+    The library reads more: numbers that are none or beyond measure, and halves of characters. They would
+    break whoever reads what we write.
+
+    Raises:
+        ValueError: it is not such a text.
+    """
+    text = text.decode() if isinstance(text, bytes) else text
+    try:
+        value: Json = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if "\\u" in text:
+        canonical({"": value}).encode()
+    return value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"{text} is too large a number")
+    return value
+
+
 def _load(text: str | bytes, where: str) -> Document:
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        document = load(text)
+    except ValueError as error:
         raise DocumentError(where, f"not JSON: {error}") from None
     if not isinstance(document, dict):
         raise DocumentError(where, f"expected a JSON object, got {type(document).__name__}")
@@ -152,6 +184,20 @@ def _unknown(document: Document) -> dict[str, Json]:
         for name, value in document.items()
         if name not in _KNOWN and len(canonical({name: value}).encode()) <= UNKNOWN_FIELD_MOST_BYTES
     }
+
+
+def _name(where: str, field: str, name: str) -> str:
+    try:
+        return check_name(field, name)
+    except DescriptorError as error:
+        raise DocumentError(where, f"{field} {error.reason}") from None
+
+
+def _host(fields: _Fields) -> str:
+    try:
+        return check_host(fields.needed("ipaddress"))
+    except ValueError:
+        raise fields.error("ipaddress", "a host name or an IP address") from None
 
 
 def _proto(fields: _Fields) -> str:
@@ -219,7 +265,10 @@ class _Fields:
             return None
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise self.error(name, "epoch seconds")
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise DocumentError(self.where, f"{name}: too large a number") from None
 
     def texts(self, name: str) -> tuple[str, ...]:
         value = self.document.get(name) or []

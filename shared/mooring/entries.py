@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from math import inf, isfinite
 from typing import Final, assert_never
 
 from attrs import frozen
 
-from mooring.documents import canonical, decode_binding, decode_instance, encode_binding, encode_instance
+from mooring.documents import decode_binding, decode_instance, encode_binding, encode_instance, load
 from mooring.errors import DocumentError, EntryError, NewerVersion
 from mooring.facts import (
     FACT_TYPES,
@@ -84,6 +85,8 @@ def decode_entry(sequence: int, fields: Fields) -> Entry | None:
     version = _number(fields, "v", where)
     if version > FORMAT:
         raise NewerVersion(where, f"format {version}, this Mooring reads {FORMAT}")
+    if version < FORMAT:
+        raise EntryError(where, f"v: there is no format {version}")
     kind = FACT_TYPES.get(_needed(fields, "type", where))
     if kind is None:
         return None
@@ -201,10 +204,12 @@ def _decode_binding_fact(kind: type[Fact], key: str, fields: Fields, where: str)
 
 def _json_text(text: str, where: str) -> str:
     try:
-        value = json.loads(text)
+        value = load(text)
     except ValueError as error:
         raise EntryError(where, f"before is not JSON: {error}") from None
-    return value if isinstance(value, str) else canonical(value)
+    if not isinstance(value, str):
+        raise EntryError(where, f"before: expected a JSON string, got {text!r}")
+    return value
 
 
 def _present(fields: Fields, name: str, where: str) -> str:
@@ -228,6 +233,9 @@ def _number(fields: Fields, name: str, where: str) -> int:
 
 def _seconds(fields: Fields, name: str, where: str) -> float:
     try:
-        return float(_needed(fields, name, where))
+        seconds = float(_needed(fields, name, where))
     except ValueError:
-        raise EntryError(where, f"{name}: expected epoch seconds, got {fields[name]!r}") from None
+        seconds = inf
+    if not isfinite(seconds):
+        raise EntryError(where, f"{name}: expected epoch seconds, got {fields[name]!r}")
+    return seconds

@@ -24,7 +24,8 @@ def check_name(where: str, name: str) -> str:
     """Return a service's name or an instance's id unchanged.
 
     Raises:
-        DescriptorError: it is empty, has an empty segment or a control byte, or is over 255 bytes long.
+        DescriptorError: it is empty, has an empty segment or a control byte, is no Unicode text, or is over 255 bytes
+            long.
     """
     if not name:
         raise DescriptorError(where, "is empty")
@@ -32,6 +33,8 @@ def check_name(where: str, name: str) -> str:
         raise DescriptorError(where, f"{name!r} has an empty segment")
     if any(ord(character) < 0x20 or ord(character) == 0x7F for character in name):  # noqa: PLR2004 -- ASCII controls
         raise DescriptorError(where, f"{name!r} has a control character")
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in name):  # noqa: PLR2004 -- the surrogates
+        raise DescriptorError(where, f"{name!r} has half a character")
     if len(name.encode()) > NAME_MOST_BYTES:
         raise DescriptorError(where, f"{name[:40]!r}… is over {NAME_MOST_BYTES} bytes long")
     return name

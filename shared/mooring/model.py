@@ -55,7 +55,9 @@ class Address:
             return False
 
 
-_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:\s/]+)):(?P<port>[0-9]{1,5})")
+_ADDRESS = re.compile(r"(?:\[(?P<six>[^\[\]]*:[^\[\]]*)\]|(?P<host>[^\[\]:]+)):(?P<port>[0-9]{1,5})")
+_HOST_NAME = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
+_IPV6 = re.compile(r"[0-9A-Fa-f:.]+(?:%[\w.-]+)?")
 
 
 def parse_address(text: str, proto: str = "tcp") -> Address:
@@ -68,7 +70,31 @@ def parse_address(text: str, proto: str = "tcp") -> Address:
     if found is None:
         message = f"expected HOST:PORT, got {text!r}"
         raise ValueError(message)
-    return Address(found["six"] or found["host"], parse_port(found["port"]), proto)
+    return Address(check_host(found["six"] or found["host"]), parse_port(found["port"]), proto)
+
+
+def check_host(text: str) -> str:
+    """Return a host name or an IP literal (without brackets) unchanged.
+
+    Hosts end up in the configuration of other programs: one that holds a space or a line's end must not get there.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    is_host = _is_ipv6(text) if ":" in text else _HOST_NAME.fullmatch(text) is not None
+    if not is_host:
+        message = f"expected a host name or an IP address, got {text!r}"
+        raise ValueError(message)
+    return text
+
+
+def _is_ipv6(text: str) -> bool:
+    if _IPV6.fullmatch(text) is None:
+        return False
+    try:
+        return ip_address(text).version == 6  # noqa: PLR2004 -- the name of the protocol
+    except ValueError:
+        return False
 
 
 def parse_port(text: str) -> int:

@@ -48,7 +48,8 @@ class Selector:
 
 
 def _segments(path: str) -> list[str]:
-    return path.strip("/").split("/")
+    below = path.strip("/")
+    return below.split("/") if below else []
 
 
 def _match(wanted: list[str], present: list[str]) -> bool:
