@@ -18,6 +18,7 @@ READMES = {
     "proxy": "proxy/README.md",
     "demo": "compose/README.md",
 }
+PARTS = ("shared", "register", "discover", "proxy")
 WORDS = {
     "service",
     "instance",
@@ -169,3 +170,26 @@ def test_every_path_of_the_repository_that_a_document_names_exists(document: Pat
     """Files and folders named in the text are there."""
     named = re.findall(r"`((?:tests|docs|shared|register|discover|proxy|compose)/[\w./-]+)`", document.read_text())
     assert not [path for path in named if not (ROOT / path).exists()]
+
+
+def test_every_sentence_and_counter_that_operations_quotes_is_in_the_source() -> None:
+    """Whoever searches a log for what the document says finds it."""
+    text = (ROOT / "docs/operations.md").read_text()
+    source = "\n".join(path.read_text() for part in PARTS for path in (ROOT / part).rglob("*.py"))
+    sentences = re.findall(r"logs? (?:says )?((?:`[^`]+`(?:, )?)+)", text)
+    quoted = [one for some in sentences for one in re.findall(r"`([^`]+)`", some)]
+    counters = re.findall(r"`(mooring_[a-z]+_[a-z_]+)`", text)
+    assert len(quoted) > 5
+    assert len(counters) > 1
+    assert not [one for one in (*quoted, *counters) if f'"{one}"' not in source]
+
+
+def test_every_field_of_a_state_that_operations_names_is_in_the_source() -> None:
+    """`/state` → `field` leads somewhere."""
+    text = (ROOT / "docs/operations.md").read_text()
+    source = "\n".join(path.read_text() for part in PARTS for path in (ROOT / part).rglob("*.py"))
+    fields = {
+        name for some in re.findall(r"`/state`((?: → `[^`]+`)+)", text) for name in re.findall(r"`([^`]+)`", some)
+    }
+    assert len(fields) > 8
+    assert not [name for name in fields if f'"{name.partition(":")[0]}"' not in source]
