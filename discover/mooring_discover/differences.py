@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from attrs import evolve, frozen
 
-from mooring.catalog import Catalog, diff
+from mooring.catalog import Catalog, catalog_of, diff
 from mooring.facts import (
     BindingFact,
     Fact,
@@ -22,6 +22,7 @@ from mooring.facts import (
     SourceLost,
     SourceRecovered,
 )
+from mooring.model import Binding, Instance
 from mooring_discover.hearing import SourceView
 from mooring_discover.observations import Key
 from mooring_discover.reducer import Known
@@ -58,12 +59,14 @@ def differences(written: Catalog, known: Known, now: float, *, everything: bool,
 
 
 def _narrowed(catalog: Catalog, touched: Iterable[Key]) -> Catalog:
-    names = list(touched)
-    services = {name[0] for name in names if not isinstance(name, str)}
-    return Catalog(
-        {service: catalog.services[service] for service in services if service in catalog.services},
-        {name: catalog.bindings[name] for name in names if isinstance(name, str) and name in catalog.bindings},
-    )
+    instances: list[Instance] = []
+    bindings: list[Binding] = []
+    for key in touched:
+        if isinstance(key, str):
+            bindings += [catalog.bindings[key]] if key in catalog.bindings else []
+        elif (instance := catalog.instance(*key)) is not None:
+            instances.append(instance)
+    return catalog_of(instances, bindings)
 
 
 def _is_empty(fact: Fact) -> bool:

@@ -186,7 +186,7 @@ def settle(view: SourceView, now: float, policy: Policy) -> tuple[SourceView, To
     together = is_mass_expiry(expired, known, policy)
     for key, at in due.items():
         touch = Touch(at, view.revision, EXPIRED)
-        if together or follows_silence(at, view.silence_ended, policy):
+        if together or view.silence is not None or follows_silence(at, view.silence_ended, policy):
             draft.suspect(key, touch)
         else:
             draft.drop(key, touch)

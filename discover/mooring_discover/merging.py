@@ -7,30 +7,45 @@ one instance: two registries, or two register programs, saw the same port.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from mooring.catalog import Catalog
 from mooring.model import Address, Instance, State
 from mooring_discover.observations import Key
 
+V = TypeVar("V")
 
-def merge(shown: Catalog, sources: Sequence[Catalog], touched: Iterable[Key]) -> Catalog:
-    """Return what is shown after these keys were touched; whatever was not stays the very same objects."""
+
+def merge(shown: Catalog, sources: Sequence[Catalog], touched: Iterable[Key]) -> tuple[Catalog, set[Key]]:
+    """Return what is shown after these keys were touched, and the keys whose record is another one now.
+
+    More keys may change than were touched: another instance at one's address is shown, or shown no more.
+    """
     keys = list(touched)
     services, bindings = dict(shown.services), dict(shown.bindings)
+    changed: set[Key] = set()
     for service in {key[0] for key in keys if not isinstance(key, str)}:
         merged = merge_service([catalog.services.get(service, {}) for catalog in sources])
-        if merged:
-            services[service] = merged
-        else:
-            services.pop(service, None)
+        changed |= {(service, one) for one in _changed(shown.services.get(service, {}), merged)}
+        _set(services, service, merged or None)
     for key in (key for key in keys if isinstance(key, str)):
         holding = [catalog.bindings[key] for catalog in sources if key in catalog.bindings]
-        if holding:
-            bindings[key] = holding[0]
-        else:
-            bindings.pop(key, None)
-    return Catalog(services, bindings, shown.settings)
+        _set(bindings, key, holding[0] if holding else None)
+        changed.add(key)
+    return Catalog(services, bindings, shown.settings), changed
+
+
+def _set(table: dict[str, V], name: str, value: V | None) -> None:
+    if value is None:
+        table.pop(name, None)
+    else:
+        table[name] = value
+
+
+def _changed(before: Mapping[str, Instance], after: Mapping[str, Instance]) -> Iterator[str]:
+    yield from (one for one, instance in after.items() if before.get(one) is not instance)
+    yield from before.keys() - after.keys()
 
 
 def merge_service(versions: Sequence[Mapping[str, Instance]]) -> dict[str, Instance]:

@@ -34,6 +34,10 @@ class Origin:
     touch: Touch
 
 
+# Of a key that changed because of another: an instance at the same address came or went.
+UNSAID = Origin("", Touch(0.0))
+
+
 @frozen
 class Known:
     """All that discover knows: `order` as the sources were given, a view for each, and the catalog they add up to.
@@ -110,8 +114,11 @@ def _holds(catalog: Catalog, key: Key) -> bool:
 
 
 def _merged(known: Known, touched: Iterable[Key]) -> Known:
+    """Return the state with the catalog that is shown brought up to date; what changed there has an origin then."""
     catalogs = [*(known.views[name].catalog for name in known.order), known.inherited.view.catalog]
-    return evolve(known, shown=merge(known.shown, catalogs, touched))
+    shown, changed = merge(known.shown, catalogs, touched)
+    beside = {key: UNSAID for key in changed if key not in known.origins}
+    return evolve(known, shown=shown, origins={**known.origins, **beside} if beside else known.origins)
 
 
 class _Turn:

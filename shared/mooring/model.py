@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import ip_address
+from operator import attrgetter
 from typing import TypeAlias
 
 import attrs
@@ -56,6 +57,7 @@ class Address:
 
 
 _ADDRESS = re.compile(r"(?:\[(?P<six>[^\[\]]*:[^\[\]]*)\]|(?P<host>[^\[\]:]+)):(?P<port>[0-9]{1,5})")
+_PORT = re.compile(r"[0-9]{1,5}")
 _HOST_NAME = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]+(?:%[\w.-]+)?")
 
@@ -103,7 +105,7 @@ def parse_port(text: str) -> int:
     Raises:
         ValueError: it is not a number within 1–65535.
     """
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 65535):  # noqa: PLR2004 -- the largest 16-bit port
+    if _PORT.fullmatch(text) is None or not 0 < int(text) <= 65535:  # noqa: PLR2004 -- the largest 16-bit port
         message = f"expected a port within 1–65535, got {text!r}"
         raise ValueError(message)
     return int(text)
@@ -153,9 +155,11 @@ class Instance:
 
         This is the rule that makes an unchanged container cost no write and no fact.
         """
-        return other == attrs.evolve(
-            self, cause=other.cause, seen_docker=other.seen_docker, seen_registry=other.seen_registry
-        )
+        return _essence(self) == _essence(other)
+
+
+_SIGHTING = frozenset({"cause", "seen_docker", "seen_registry"})
+_essence = attrgetter(*(field.name for field in attrs.fields(Instance) if field.name not in _SIGHTING))
 
 
 @frozen(kw_only=True)

@@ -10,6 +10,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from threading import Lock, Thread
 
 from mooring.errors import Unavailable
@@ -21,6 +22,7 @@ from mooring_discover.layout import InstanceLayout, Layout, WishLayout
 from mooring_discover.ledger import Ledger, Reading
 from mooring_discover.metrics import BROKEN_DOCUMENTS, OBSERVATIONS
 from mooring_discover.observations import Answering, Silent
+from mooring_discover.sources.pulse import Pulse
 from mooring_discover.sources.source import Tell
 
 STOP_SECONDS = 1.0
@@ -38,6 +40,7 @@ class EtcdSource:
         self._now = now
         self._layouts: tuple[Layout, ...] = (InstanceLayout(f"{prefix}/"), WishLayout())
         self._parts: list[_Part] = []
+        self._pulse: Pulse | None = None
         self._threads: list[Thread] = []
 
     def start(self, tell: Tell) -> None:
@@ -47,11 +50,17 @@ class EtcdSource:
             part = _Part(self.name, self._store, layout, tell, contact, self._now)
             self._parts.append(part)
             self._threads.append(start(f"source {self.name} {layout.prefix}", part.mirror.run))
+        self._pulse = Pulse(
+            self._store, lost=partial(contact.lost, "pulse"), recovered=partial(contact.recovered, "pulse")
+        )
+        self._threads.append(start(f"source {self.name} pulse", self._pulse.run))
 
     def stop(self) -> None:
         """See `Source.stop`."""
         for part in self._parts:
             part.mirror.stop()
+        if self._pulse is not None:
+            self._pulse.stop()
         self._store.close()
         for thread in self._threads:
             thread.join(STOP_SECONDS)
@@ -74,6 +83,7 @@ class _Contact:
     def lost(self, who: str, reason: str) -> None:
         with self._lock:
             if not self._silent:
+                log.warning("source does not answer, trying on", source=self._name, reason=reason)
                 self._tell(Silent(self._name, self._now(), reason))
             self._silent.add(who)
 
@@ -82,6 +92,7 @@ class _Contact:
             if who in self._silent:
                 self._silent.discard(who)
                 if not self._silent:
+                    log.info("source answers again", source=self._name)
                     self._tell(Answering(self._name, self._now()))
 
 
