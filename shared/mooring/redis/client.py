@@ -19,7 +19,7 @@ from redis.commands.core import Script
 from mooring.catalog import Catalog
 from mooring.errors import Fenced, Unavailable
 from mooring.keys import RedisNames
-from mooring.redis.connection import BLOCK_MOST_SECONDS, connect, in_our_words, shown
+from mooring.redis.connection import BLOCK_MOST_SECONDS, Connected, connect, in_our_words, shown
 from mooring.redis.step import SOURCE_PREFIX, Step, Table, head_of, read_catalog, step_of
 from mooring.redis.stream import Appended, Batch, Head, Outcome, Overtaken, RawEntry
 
@@ -32,14 +32,15 @@ _Written = tuple[str, int, Mapping[str, str]]
 class RedisStream:
     """The stream of one namespace in one Redis; implements `StreamWriter`."""
 
-    def __init__(self, client: Redis, names: RedisNames) -> None:
-        self._client = client
+    def __init__(self, connected: Connected, names: RedisNames) -> None:
+        self._connected = connected
+        self._client = connected.client
         self._names = names
-        self._where = shown(client)
+        self._where = shown(connected.client)
         self._closed = Event()
         self._ports_written: _Written | None = None
         self._append, self._lead, self._resign, self._begin, self._trim = (
-            _script(client, name) for name in ("append", "lead", "resign", "begin", "trim")
+            _script(connected.client, name) for name in ("append", "lead", "resign", "begin", "trim")
         )
 
     @classmethod
@@ -118,7 +119,7 @@ class RedisStream:
     def close(self) -> None:
         """See `StreamReader`."""
         self._closed.set()
-        self._client.connection_pool.disconnect(inuse_connections=True)
+        self._connected.close()
 
     # -- StreamWriter -------------------------------------------------------------------------------------------------
 
@@ -165,17 +166,17 @@ class RedisStream:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        ours = Unavailable(f"Redis {self._where}: we have closed the connection")
-        if self._closed.is_set():
-            raise ours
+        self._refuse_if_closed()
         try:
             with in_our_words(self._where):
                 yield
-        except (Unavailable, AttributeError, ValueError):
-            # The library's parser may find its socket taken away under it by `close` in any of these ways.
-            if self._closed.is_set():
-                raise ours from None
+        except Unavailable:
+            self._refuse_if_closed()
             raise
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed.is_set():
+            raise Unavailable(f"Redis {self._where}: we have closed the connection") from None
 
     def _run(self, script: Script, keys: Iterable[str], arguments: Iterable[str | int]) -> object:
         with self._asking():

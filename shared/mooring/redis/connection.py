@@ -6,12 +6,16 @@ is lost. Must not know what the stream means.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import Any, Final
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
-from redis import ConnectionPool, Redis
+from attrs import frozen
+from redis import Connection, ConnectionPool, Redis
 from redis import exceptions as theirs
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
@@ -52,20 +56,70 @@ _PHRASES: Final = (
 )
 
 
-def connect(url: str) -> Redis:
+class Sockets:
+    """The open sockets of one client, so that whoever waits on one can be woken from another thread.
+
+    The library's own way takes a connection apart while another thread is inside it. This only ends the conversation;
+    the thread that holds it finds out as it would if the server had gone.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._open: WeakSet[socket.socket] = WeakSet()
+        self._ended = False
+
+    def add(self, opened: socket.socket) -> socket.socket:
+        """Remember a socket and return it; raise what the library raises when it cannot connect, after the end."""
+        with self._lock:
+            if self._ended:
+                opened.close()
+                raise theirs.ConnectionError("we have closed the connection")
+            self._open.add(opened)
+            return opened
+
+    def end(self) -> None:
+        """End every conversation, and each that is about to begin."""
+        with self._lock:
+            self._ended = True
+            for one in self._open:
+                with suppress(OSError):
+                    socket.socket.shutdown(one, socket.SHUT_RDWR)  # of the plain socket, also under TLS
+
+
+@frozen
+class Connected:
+    """A client, and the sockets that it has open."""
+
+    client: Redis
+    sockets: Sockets
+
+    def close(self) -> None:
+        """End every call, from any thread, and let go of what is idle."""
+        self.sockets.end()
+        self.client.connection_pool.disconnect(inuse_connections=False)
+
+
+def connect(url: str) -> Connected:
     """Return a client for `redis://`, `rediss://` (TLS) or `unix://`; it connects when it is first asked something.
 
     Raises:
         SettingsError: the address cannot be understood.
     """
+    sockets = Sockets()
     try:
         _check_database(url)
         options: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
-        pool = ConnectionPool(**{**options, **_LIMITS, "retry": Retry(NoBackoff(), 0)})
+        kind = _remembering(options.pop("connection_class", Connection), sockets)
+        pool = ConnectionPool(kind, **{**options, **_LIMITS, "retry": Retry(NoBackoff(), 0)})
         pool.make_connection()  # an option that no connection has shows only here; nothing is sent yet
     except (ValueError, TypeError, theirs.RedisError) as error:
         raise SettingsError("the address of Redis", str(error)) from None
-    return Redis(connection_pool=pool)
+    return Connected(Redis(connection_pool=pool), sockets)
+
+
+def _remembering(kind: Any, sockets: Sockets) -> Any:  # noqa: ANN401 -- one of the library's three classes
+    """Return that class of connections, but one that remembers the sockets it opens."""
+    return type(f"Remembering{kind.__name__}", (kind,), {"_connect": lambda self: sockets.add(kind._connect(self))})  # noqa: SLF001 -- the one method that the library's own three classes differ in
 
 
 def _check_database(url: str) -> None:
