@@ -27,7 +27,7 @@ from mooring.threads import keep_trying
 from mooring_register import metrics
 from mooring_register.containers import Container, read_container
 from mooring_register.engine import DockerEvent, Engine, Events
-from mooring_register.observations import Gone, Inspected, Listed, Lost, Observation, Signalled
+from mooring_register.observations import Died, Gone, Inspected, Listed, Lost, Observation, Signalled
 
 log = get_logger()
 
@@ -37,6 +37,7 @@ _FULL_ROUND_SECONDS: Final = 600.0
 # Docker may publish a container's ports a moment after its start; some are never published (a network without).
 _PENDING_LOOKS: Final = 6
 _PENDING_FIRST_SECONDS: Final = 0.1
+_AFTER_DEATH_SECONDS: Final = 0.3
 
 CAUSES: Final = {
     "start": "started",
@@ -48,6 +49,8 @@ CAUSES: Final = {
     "update": "updated",
 }
 
+_TOLD_AS_THEY_ARE: Final = frozenset({"kill", "die"})
+
 
 @frozen
 class _Connected:
@@ -56,7 +59,7 @@ class _Connected:
 
 @frozen
 class _LookAgain:
-    """A container whose ports were pending is due for the n-th look."""
+    """A container is due for another look, its n-th: its ports were pending, or it died."""
 
     container_id: str
     due: float
@@ -169,6 +172,11 @@ class DockerFeed:
         if event.action == "kill":
             self._observe(Signalled(event.container_id, event.attributes.get("signal", ""), event.at))
             return
+        if event.action == "die":
+            self._observe(Died(event.container_id, int(event.attributes.get("exitCode") or 0), event.at))
+            # Asked at once, Docker would answer after the clean-up of this container, and all others would wait.
+            self._pending.append(_LookAgain(event.container_id, self._clock() + _AFTER_DEATH_SECONDS, _PENDING_LOOKS))
+            return
         self._inspect(event.container_id, CAUSES.get(event.action, "updated"), event.at)
 
     def _inspect(self, container_id: str, cause: str, at: float, look: int = 0) -> None:
@@ -186,7 +194,7 @@ class DockerFeed:
         due = [one for one in self._pending if one.due <= now]
         self._pending = [one for one in self._pending if one.due > now]
         for one in due:
-            self._inspect(one.container_id, "ports published", now, one.look)
+            self._inspect(one.container_id, "updated", now, one.look)
 
     def _ask(self, container_id: str) -> Container | None:
         document = self._engine.inspect(container_id)
@@ -233,12 +241,12 @@ def list_once(engine: Engine, at: float) -> Listed:
 def superseded_left_out(hints: list[_Hint]) -> list[_Hint]:
     """Leave out an event when a later one asks for an inspection of the same container anyway.
 
-    Signals are kept: they are told as they are. What comes before a reconnection is kept too, for its order.
+    Signals and deaths are kept: they are told as they are. What comes before a reconnection is kept too, for its order.
     """
     kept: list[_Hint] = []
     asked: set[str] = set()
     for hint in reversed(hints):
-        if isinstance(hint, DockerEvent) and hint.action != "kill":
+        if isinstance(hint, DockerEvent) and hint.action not in _TOLD_AS_THEY_ARE:
             if hint.container_id in asked:
                 continue
             asked.add(hint.container_id)

@@ -65,7 +65,7 @@ class KeepAlive:
         self._woken.clear()
         held = self._held
         if held is not None and self._owner_is_alive():
-            self._renew(held)
+            self.renew(held)
         self._woken.wait(self._ttl_seconds / 3)
 
     def _owner_is_alive(self) -> bool:
@@ -75,7 +75,12 @@ class KeepAlive:
         log.error("the owner of the state stands still, the lease is renewed no more", idle_seconds=round(idle_seconds))
         return False
 
-    def _renew(self, held: Held) -> None:
+    def renew(self, held: Held) -> None:
+        """Renew once, and tell when it is over.
+
+        Raises:
+            Unavailable: no answer.
+        """
         try:
             self._store.keep_alive(held.lease)
             found = self._store.get(held.key)

@@ -33,6 +33,15 @@ class Inspected:
 
 
 @frozen
+class Died:
+    """Docker said that a container ended; told before the inspection, which Docker answers after it cleaned up."""
+
+    container_id: str
+    exit_code: int
+    at: float
+
+
+@frozen
 class Gone:
     """A container no longer exists."""
 
@@ -74,4 +83,4 @@ class Unreadable:
     at: float
 
 
-Observation: TypeAlias = Listed | Inspected | Gone | Signalled | Lost | Declared | Unreadable
+Observation: TypeAlias = Listed | Inspected | Died | Gone | Signalled | Lost | Declared | Unreadable

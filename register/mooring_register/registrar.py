@@ -23,6 +23,7 @@ from mooring_register.desired import NotRegistered, Reading, read
 from mooring_register.draining import announces_end, draining_until
 from mooring_register.observations import (
     Declared,
+    Died,
     Gone,
     Inspected,
     Listed,
@@ -98,6 +99,8 @@ def _after(state: Registrar, observation: Observation) -> Registrar:
             return _listed(state, observation)
         case Inspected():
             return _inspected(state, observation)
+        case Died():
+            return _died(state, observation)
         case Gone(container_id, at):
             return _without(state, container_id, Withdrawal("removed", at))
         case Signalled():
@@ -141,7 +144,8 @@ def _listed(state: Registrar, listed: Listed) -> Registrar:
 def _inspected(state: Registrar, seen: Inspected) -> Registrar:
     container = seen.container
     if not container.running:
-        return _without(state, container.id, Withdrawal(_cause_of_end(state, container), seen.at))
+        cause = "out of memory" if container.out_of_memory else _cause_of_end(state, container.id, container.exit_code)
+        return _without(state, container.id, Withdrawal(cause, seen.at))
     before = state.containers.get(container.id)
     if before is not None and before.container == container:
         return state
@@ -152,6 +156,8 @@ def _inspected(state: Registrar, seen: Inspected) -> Registrar:
 
 
 def _without(state: Registrar, container_id: str, why: Withdrawal) -> Registrar:
+    if container_id not in state.containers:
+        return state
     return evolve(
         state,
         containers={known_id: known for known_id, known in state.containers.items() if known_id != container_id},
@@ -160,10 +166,17 @@ def _without(state: Registrar, container_id: str, why: Withdrawal) -> Registrar:
     )
 
 
-def _cause_of_end(state: Registrar, container: Container) -> str:
-    if container.out_of_memory:
-        return "out of memory"
-    return "stopped" if container.id in state.draining else f"exited {container.exit_code}"
+def _died(state: Registrar, died: Died) -> Registrar:
+    known = state.containers.get(died.container_id)
+    # A replayed death may be older than the container's present life.
+    if known is None or died.at < known.container.started_at:
+        return state
+    cause = _cause_of_end(state, died.container_id, died.exit_code)
+    return _without(state, died.container_id, Withdrawal(cause, died.at))
+
+
+def _cause_of_end(state: Registrar, container_id: str, exit_code: int) -> str:
+    return "stopped" if container_id in state.draining else f"exited {exit_code}"
 
 
 def _signalled(state: Registrar, signalled: Signalled) -> Registrar:

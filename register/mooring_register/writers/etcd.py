@@ -81,7 +81,7 @@ class EtcdWriter:
     def run(self) -> None:
         """Write until stopped, whatever the registry does."""
         backoff = Backoff(0.1, min(5.0, self._claim.ttl_seconds / 3))
-        keep_trying(self._turn, stopping=self._stopping, backoff=backoff, failed=self._failed)
+        keep_trying(self._turn_and_wait, stopping=self._stopping, backoff=backoff, failed=self.failed)
 
     def stop(self) -> None:
         """End both threads; what is written stays, for the successor to adopt."""
@@ -121,7 +121,16 @@ class EtcdWriter:
             self._lost = error
             self.mailbox.wake()
 
-    def _turn(self) -> None:
+    def _turn_and_wait(self) -> None:
+        self.turn()
+        self.mailbox.wait(_IDLE_SECONDS)
+
+    def turn(self) -> None:
+        """Take the host if we do not hold it, and write what is wanted and not yet written.
+
+        Raises:
+            LeaseLost, OwnershipLost, Unavailable: see `failed`; then try again.
+        """
         if self._lost is not None:
             raise self._lost
         held = self._held or self._take()
@@ -130,7 +139,6 @@ class EtcdWriter:
         if delivery is not None and (self._doubtful or delivery.number != self.mailbox.settled):
             self._drive(held, delivery)
         self._failing = ""
-        self.mailbox.wait(_IDLE_SECONDS)
 
     def _take(self) -> Held:
         held = take(self._store, self._claim, self._tokens(), stands_by=self._stands_by)
@@ -227,7 +235,8 @@ class EtcdWriter:
         if now - self._audited_at >= self._resync_seconds:
             self._read(held)
 
-    def _failed(self, error: WorldError) -> None:
+    def failed(self, error: WorldError) -> None:
+        """Draw the conclusions from what kept a turn from its end."""
         metrics.registry_failures.labels(self.registry, type(error).__name__).inc()
         if isinstance(error, LeaseLost | OwnershipLost):
             self.keep_alive.hold(None)

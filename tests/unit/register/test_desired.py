@@ -1,0 +1,204 @@
+"""What a container comes to: the cases of registrator's documentation, by their numbers in the compatibility list."""
+
+import json
+
+import pytest
+from attrs import evolve
+
+from mooring.documents import encode_instance
+from mooring.model import Address, Instance
+from mooring_register.addresses import Policy
+from mooring_register.containers import Container, Network, PortMapping
+from mooring_register.desired import read
+
+HOST = Policy(host="hostname", ip="192.168.1.10")
+REDIS = Container(
+    id="c1", name="/redis.0", image="dockerfile/redis", ports=(PortMapping(6379, "tcp", "0.0.0.0", 10000),)
+)
+NGINX = Container(
+    id="c2",
+    name="/nginx.0",
+    image="progrium/nginx",
+    ports=(PortMapping(80, "tcp", "0.0.0.0", 8000), PortMapping(443, "tcp", "0.0.0.0", 4443)),
+)
+
+
+def container(base: Container, /, **labels: str) -> Container:
+    """Return a container like another one, with these labels (without their `SERVICE_`)."""
+    return Container(
+        id=base.id,
+        name=base.name,
+        image=base.image,
+        ports=base.ports,
+        labels={f"SERVICE_{key}": value for key, value in labels.items()},
+    )
+
+
+def instances(one: Container, policy: Policy = HOST) -> list[Instance]:
+    """Return what a container comes to, which must be without a problem."""
+    reading = read(one, policy)
+    assert reading.problems == ()
+    return list(reading.instances)
+
+
+def test_r_n1() -> None:
+    """R-N1: one published port gives one instance named after the image."""
+    (one,) = instances(REDIS)
+    assert (one.id, one.service, one.address) == ("hostname:redis.0:6379", "redis", Address("192.168.1.10", 10000))
+    assert (one.tags, one.attributes, one.port, one.host) == ((), {}, 6379, "hostname")
+
+
+def test_r_n2() -> None:
+    """R-N2: name, tags and attributes are said by variables; the id stays."""
+    said = {"SERVICE_NAME": "db", "SERVICE_TAGS": "master,backups", "SERVICE_REGION": "us2"}
+    (one,) = instances(Container(id="c", name="/redis.0", ports=REDIS.ports, environment=said))
+    assert (one.id, one.service, one.tags) == ("hostname:redis.0:6379", "db", ("master", "backups"))
+    assert one.attributes == {"region": "us2"}
+
+
+def test_r_n3() -> None:
+    """R-N3: two ports are two services, told apart by the port."""
+    assert [(one.id, one.service, one.address.port) for one in instances(NGINX)] == [
+        ("hostname:nginx.0:80", "nginx-80", 8000),
+        ("hostname:nginx.0:443", "nginx-443", 4443),
+    ]
+
+
+R_N4 = {
+    "443_NAME": "https",
+    "443_ID": "https.12345",
+    "443_SNI": "enabled",
+    "80_NAME": "http",
+    "TAGS": "www",
+}
+
+
+def check_r_n4(found: list[Instance]) -> None:
+    """Check what R-N4 and R-N5 expect."""
+    assert [(one.id, one.service, one.tags, one.attributes) for one in found] == [
+        ("hostname:nginx.0:80", "http", ("www",), {}),
+        ("https.12345", "https", ("www",), {"sni": "enabled"}),
+    ]
+
+
+def test_r_n4() -> None:
+    """R-N4: each port has a name, an id and attributes of its own."""
+    said = {f"SERVICE_{key}": value for key, value in R_N4.items()}
+    check_r_n4(instances(Container(id="c2", name="/nginx.0", ports=NGINX.ports, environment=said)))
+
+
+def test_r_n5() -> None:
+    """R-N5: labels say the same as variables."""
+    check_r_n4(instances(container(NGINX, **R_N4)))
+
+
+def test_r_n6() -> None:
+    """R-N6: one port in both protocols is two instances; the udp one has its own id and a tag."""
+    ports = (PortMapping(53, "udp", "0.0.0.0", 53), PortMapping(53, "tcp", "0.0.0.0", 53))
+    tcp, udp = instances(Container(id="c", name="/x.1", image="x", ports=ports))
+    assert (tcp.service, tcp.id, tcp.tags) == ("x-53", "hostname:x.1:53", ())
+    assert (udp.service, udp.id, udp.tags, udp.address.proto) == ("x-53", "hostname:x.1:53:udp", ("udp",), "udp")
+
+
+def test_r_n7() -> None:
+    """R-N7: registry and tag are no part of a name."""
+    (one,) = instances(Container(id="c", name="/a", image="registry:5000/team/app:1.2", ports=REDIS.ports))
+    assert one.service == "app"
+
+
+def test_r_n9() -> None:
+    """R-N9: the label wins over the variable."""
+    one = Container(
+        id="c", name="/a", ports=REDIS.ports, labels={"SERVICE_NAME": "a"}, environment={"SERVICE_NAME": "b"}
+    )
+    assert [found.service for found in instances(one)] == ["a"]
+
+
+@pytest.mark.parametrize("labels", [{"80_NAME": "x", "NAME": "y"}, {"NAME": "y", "80_NAME": "x"}])
+def test_r_n10(labels: dict[str, str]) -> None:
+    """R-N10: a port's name has no suffix, the general one has, in whatever order they were said."""
+    assert [one.service for one in instances(container(NGINX, **labels))] == ["x", "y-443"]
+
+
+def test_r_n12() -> None:
+    """R-N12: `SERVICE_IGNORE=false` ignores, and the reason names the label."""
+    reading = read(container(REDIS, IGNORE="false"), HOST)
+    assert reading.instances == ()
+    assert [one.reason for one in reading.not_registered] == ["SERVICE_IGNORE is set"]
+
+
+def test_r_n13() -> None:
+    """R-N13: an unpublished port is not registered and the reason is said; with --internal it is."""
+    one = Container(
+        id="c",
+        name="/a",
+        image="a",
+        ports=(PortMapping(8080, "tcp"),),
+        networks=(Network("bridge", "172.17.0.4"),),
+    )
+    reading = read(one, HOST)
+    assert reading.instances == ()
+    assert [(said.port, said.reason) for said in reading.not_registered] == [
+        ("8080/tcp", "it is not published on the host")
+    ]
+    (internal,) = instances(one, Policy(host="hostname", internal=True))
+    assert internal.address == Address("172.17.0.4", 8080)
+
+
+def test_r_n15() -> None:
+    """R-N15: a port published everywhere is reached on --ip."""
+    (one,) = instances(REDIS, Policy(host="hostname", ip="10.1.1.1"))
+    assert str(one.address) == "10.1.1.1:10000"
+
+
+def test_r_n16() -> None:
+    """R-N16: a container in the host's network is reached on the host, on the ports that it exposes."""
+    one = Container(
+        id="c",
+        name="/a",
+        image="a",
+        network_mode="host",
+        ports=(PortMapping(80, "tcp"), PortMapping(443, "tcp")),
+    )
+    assert [str(found.address) for found in instances(one)] == ["192.168.1.10:80", "192.168.1.10:443"]
+
+
+def test_r_n19() -> None:
+    """R-N19: with --explicit only what has a name is registered."""
+    policy = Policy(host="hostname", ip="10.1.1.1", explicit=True)
+    assert read(REDIS, policy).instances == ()
+    assert [one.service for one in instances(container(NGINX, **{"80_NAME": "http"}), policy)] == ["http"]
+
+
+def test_ignored_port_still_counts_in_a_group() -> None:
+    """Ignoring one of two ports does not rename the other."""
+    assert [one.service for one in instances(container(NGINX, **{"443_IGNORE": "1"}))] == ["nginx-80"]
+
+
+def test_broken_label_leaves_other_ports() -> None:
+    """A port whose name cannot be used is reported and left out, the other is registered."""
+    reading = read(container(NGINX, **{"443_NAME": "a//b"}), HOST)
+    assert [one.service for one in reading.instances] == ["nginx-80"]
+    assert [str(problem) for problem in reading.problems] == [
+        "nginx.0: SERVICE_443_NAME='a//b': 'a//b' has an empty segment"
+    ]
+
+
+def test_one_problem_is_reported_once() -> None:
+    """A label for all ports that is wrong is one problem, however many ports there are."""
+    assert len(read(container(NGINX, WEIGHT="x"), HOST).problems) == 1
+
+
+def test_environment_is_never_published() -> None:
+    """Nothing of a container's environment but what SERVICE_ says gets into the document."""
+    secret = {"PASSWORD": "hunter2", "SERVICE_REGION": "eu"}
+    (one,) = instances(Container(id="c", name="/a", image="a", ports=REDIS.ports, environment=secret))
+    document = json.loads(encode_instance(one))
+    assert "hunter2" not in json.dumps(document)
+    assert document["attributes"] == {"region": "eu"}
+
+
+def test_given_id_on_two_bindings() -> None:
+    """A given id names the first binding; a further one of the same port is told apart."""
+    ports = (PortMapping(80, "tcp", "10.0.0.1", 8001), PortMapping(80, "tcp", "10.0.0.2", 8002))
+    assert [one.id for one in instances(container(evolve(REDIS, ports=ports), ID="mine"))] == ["mine", "mine:8002"]
