@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any, NoReturn, TypeVar
 
 import click
+from attrs import evolve
 
 from mooring.errors import InvalidInput
 from mooring.model import Address, parse_address
@@ -111,12 +112,15 @@ def _log_options() -> list[click.Parameter]:
 
 
 def address(text: str) -> Address:
-    """Read `HOST:PORT` or `PORT` alone, which means loopback.
+    """Read an address to listen on: `HOST:PORT`, or `PORT` alone, which means loopback. Port 0 is any free one.
 
     Raises:
         ValueError: it is neither.
     """
-    return parse_address(f"127.0.0.1:{text}" if text.isdigit() else text)
+    whole = f"127.0.0.1:{text}" if text.isdigit() else text
+    host, _, port = whole.rpartition(":")
+    # Nobody can connect to port 0, hence `parse_address` refuses it; listening on it has a meaning of its own.
+    return evolve(parse_address(f"{host}:1"), port=0) if port == "0" else parse_address(whole)
 
 
 def stop_with(message: str, status: int = 1) -> NoReturn:

@@ -101,3 +101,25 @@ def test_an_unknown_command_is_refused() -> None:
     result = CliRunner().invoke(main, ["registre"])
     assert result.exit_code == 2
     assert "registre" in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("81", Address("127.0.0.1", 81)),
+        ("10.0.0.5:81", Address("10.0.0.5", 81)),
+        ("[::1]:0", Address("::1", 0)),
+        ("0", Address("127.0.0.1", 0)),
+        ("127.0.0.1:0", Address("127.0.0.1", 0)),
+    ],
+)
+def test_an_address_to_listen_on_is_a_port_of_loopback_or_whole_and_0_is_any(text: str, expected: Address) -> None:
+    """What is listened on may leave the port to the system; what is connected to may not."""
+    assert address(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:", ":0", "host:65536", "a:b:0"])
+def test_what_is_no_address_to_listen_on_is_refused(text: str) -> None:
+    """Port 0 does not make an address of anything."""
+    with pytest.raises(ValueError, match="expected"):
+        address(text)
