@@ -93,7 +93,7 @@ def decode_entry(sequence: int, fields: Fields) -> Entry | None:
     try:
         fact = _decode_fact(kind, fields, where)
     except DocumentError as error:
-        raise EntryError(where, error.reason) from None
+        raise EntryError(where, str(error)) from None
     return Entry(
         sequence=sequence,
         incarnation=_needed(fields, "incarnation", where),
@@ -187,9 +187,9 @@ def _decode_fact(kind: type[Fact], fields: Fields, where: str) -> Fact:
 
 
 def _decode_instance_fact(kind: type[Fact], fields: Fields, where: str) -> Fact:
-    instance = decode_instance(_needed(fields, "value", where), where=where)
+    instance = decode_instance(_needed(fields, "value", where), where="value")
     if kind is InstanceChanged:
-        return InstanceChanged(instance, decode_instance(_needed(fields, "before", where), where=where))
+        return InstanceChanged(instance, decode_instance(_needed(fields, "before", where), where="before"))
     if kind is InstanceRemoved:
         return InstanceRemoved(instance, fields.get("cause", ""))
     return InstanceAdded(instance)

@@ -17,6 +17,13 @@ SCHEME: Final = "etcd://"
 DEFAULT_PORT: Final = 2379
 DEFAULT_PREFIX: Final = "/services"
 _OPTIONS: Final = ("ca", "cert", "key", "user", "password-file")
+_BESIDE: Final = (
+    ("cert", "key"),
+    ("key", "cert"),
+    ("cert", "ca"),
+    ("user", "password-file"),
+    ("password-file", "user"),
+)
 
 
 @frozen
@@ -82,15 +89,16 @@ def _prefix(text: str, path: str) -> str:
 
 
 def _options(text: str, query: str) -> dict[str, str]:
-    options = dict(parse_qsl(query, keep_blank_values=True))
+    pairs = parse_qsl(query, keep_blank_values=True)
+    options = dict(pairs)
     for name, value in options.items():
         if name not in _OPTIONS:
             raise SettingsError(_shown(text), f"option {name!r} is unknown; there are {', '.join(_OPTIONS)}")
         if not value:
             raise SettingsError(_shown(text), f"option {name!r} has no value")
-    for name, needed in (("cert", "key"), ("key", "cert"), ("cert", "ca"), ("user", "password-file")):
+        if len([given for given, _ in pairs if given == name]) > 1:
+            raise SettingsError(_shown(text), f"option {name!r} is given twice")
+    for name, needed in _BESIDE:
         if name in options and needed not in options:
             raise SettingsError(_shown(text), f"option {name!r} needs {needed!r} beside it")
-    if "password-file" in options and "user" not in options:
-        raise SettingsError(_shown(text), "option 'password-file' needs 'user' beside it")
     return options
