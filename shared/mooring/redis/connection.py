@@ -44,6 +44,7 @@ _MEANINGS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (theirs.NoPermissionError, "does not permit this to our user"),
     (theirs.AuthenticationError, "does not accept our user or password"),
     (theirs.AskError, "is a cluster and keeps our keys on another node"),
+    (theirs.ClusterCrossSlotError, "is a cluster: choose a namespace with a {tag}"),
     (theirs.ClusterDownError, "is a cluster, and that is down"),
     (theirs.TimeoutError, "does not answer in time"),
     (theirs.ResponseError, "refuses"),
@@ -53,6 +54,7 @@ _MEANINGS: Final[tuple[tuple[type[Exception], str], ...]] = (
 _PHRASES: Final = (
     ("unauthenticated", "does not accept our user or password"),
     ("can't run this command", "does not permit this to our user"),
+    ("ACL failure in script", "does not permit this to our user"),  # Valkey's words for the same
 )
 
 
