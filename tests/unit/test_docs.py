@@ -95,8 +95,8 @@ def test_every_option_has_a_row_with_its_environment_variable(name: str) -> None
             long = max(option.opts, key=len)
             variable = f"MOORING_{name.upper()}_{option.name.upper()}" if option.name else ""
             if not any(f"`{long}`" in row and f"`{variable}`" in row for row in table):
-                missing.append(f"{long} {variable}")
-    assert not missing
+                missing.append(f"| `{long}` | `{variable}` | ... |")
+    assert not missing, "\n".join(("rows that are missing:", *missing))
 
 
 @pytest.mark.parametrize("name", READMES)
