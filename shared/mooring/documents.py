@@ -190,7 +190,7 @@ def _name(where: str, field: str, name: str) -> str:
     try:
         return check_name(field, name)
     except DescriptorError as error:
-        raise DocumentError(where, f"{field} {error.reason}") from None
+        raise DocumentError(where, f"{field}: {error.reason}") from None
 
 
 def _host(fields: _Fields) -> str:

@@ -117,7 +117,7 @@ def test_missing_field_is_named(name: str) -> None:
         ("at", "nan", "at: expected epoch seconds"),
         ("seen_stream", "inf", "seen_stream: expected epoch seconds"),
         ("value", "{", "value: not JSON"),
-        ("value", '{"v":1,"port":"80"}', "value: service is empty"),
+        ("value", '{"v":1,"port":"80"}', "value: service: is empty"),
         ("before", "{}", "before: neither host_port nor port"),
     ],
 )

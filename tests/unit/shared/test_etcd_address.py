@@ -6,7 +6,7 @@ from mooring.errors import SettingsError
 from mooring.etcd.address import EtcdAddress, parse_etcd_address
 from mooring.model import Address
 
-SECRET = "etcd://h:2379/services?ca=ca.pem&user=me&password-file=/run/secrets/pw"
+WITH_OPTIONS = "etcd://h:2379/services?ca=ca.pem&user=me&password-file=/run/secrets/pw"
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_options_are_read() -> None:
 
 def test_shown_address_is_the_same_for_all_who_share_the_store() -> None:
     """No option is shown: neither what is secret nor what differs from host to host."""
-    address = parse_etcd_address(SECRET)
+    address = parse_etcd_address(WITH_OPTIONS)
     assert str(address) == "etcd://h:2379/services"
     assert "/run/secrets" not in repr(address)
     assert parse_etcd_address(str(address)) == EtcdAddress((Address("h", 2379),))
