@@ -115,8 +115,13 @@ class Proxy:
     def _apply(self, table: RoutingTable, position: Position, *, stale: bool) -> None:
         self._driver.apply(table)
         _say_refused(self._table.refused, table.refused)
-        if not self.standing.complete or self.standing.stale:
-            log.info("table applied", position=str(position), routes=len(table.routes), stale=stale)
+        log.info(
+            "table applied",
+            incarnation=position.incarnation,
+            sequence=position.sequence,
+            routes=len(table.routes),
+            stale=stale,
+        )
         self._table = table
         self.standing = evolve(self.standing, complete=True, stale=stale, position=position, applied_at=self._now())
         metrics.SEQUENCE.set(position.sequence)

@@ -64,15 +64,27 @@ class Audience(Protocol):
 
 
 class StreamFollower:
-    """Follows one stream until `stop`. `clock` is monotonic seconds, `jitter` gives numbers in [0, 1]."""
+    """Follows one stream until `stop`.
+
+    `clock` is monotonic seconds, `jitter` gives numbers in [0, 1]; `pause` waits for so many seconds, or for the event.
+    """
 
     def __init__(
-        self, reader: StreamReader, audience: Audience, *, clock: Callable[[], float], jitter: Callable[[], float]
+        self,
+        reader: StreamReader,
+        audience: Audience,
+        *,
+        clock: Callable[[], float],
+        jitter: Callable[[], float],
+        block_seconds: float = BLOCK_SECONDS,
+        pause: Callable[[Event, float], object] = Event.wait,
     ) -> None:
         self._reader = reader
         self._audience = audience
         self._clock = clock
         self._jitter = jitter
+        self._block_seconds = block_seconds
+        self._pause = pause
         self._stopping = Event()
         self._state: State = Starting()
         self._backoff = BACKOFF
@@ -85,9 +97,14 @@ class StreamFollower:
         self._stopping.set()
         self._reader.close()
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether no turn will change anything any more."""
+        return isinstance(self._state, Frozen)
+
     def run(self) -> None:
         """Follow; returns after `stop`, or when the table is frozen. Raises nothing."""
-        while not self._stopping.is_set() and not isinstance(self._state, Frozen):
+        while not self._stopping.is_set() and not self.is_frozen:
             self.turn()
 
     def turn(self) -> None:
@@ -116,7 +133,7 @@ class StreamFollower:
             case Following() if self._clock() - self._checked_at > CHECK_SECONDS:
                 return CheckDue()
             case CatchingUp(known) | Following(known):
-                return EntriesRead(reader.read(known.position.sequence, block_seconds=BLOCK_SECONDS))
+                return EntriesRead(reader.read(known.position.sequence, block_seconds=self._block_seconds))
             case Doubting():
                 self._checked_at = self._clock()
                 ports = reader.ports()
@@ -172,5 +189,5 @@ class StreamFollower:
         if sentence and said != self._said:
             log.warning(sentence, **fields)
             self._said = said
-        self._stopping.wait(self._backoff.delay_seconds(self._jitter()))
+        self._pause(self._stopping, self._backoff.delay_seconds(self._jitter()))
         self._backoff = self._backoff.next()

@@ -92,10 +92,11 @@ class RelayedConnection:
     def dial_failed(self) -> None:
         """Go on with the next backend: nothing of the client's was sent to this one."""
         self._connector = None
-        self._backend_failed()
         if self._halves is Halves.OVER:
+            self._release()
             self._forget_if_gone()
         else:
+            self._backend_failed()
             self.search()
 
     def _backend_failed(self) -> None:

@@ -5,23 +5,21 @@ Knows nothing of routes and backends.
 
 from __future__ import annotations
 
-import socket
-import struct
 from typing import Any, Final, Protocol, cast
 
-from twisted.internet.interfaces import IAddress, ITransport
+from twisted.internet.interfaces import IAddress, IPullProducer, ITransport
 from twisted.internet.tcp import Port
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 BACKLOG: Final = 4096
-# struct linger: on, zero seconds. Closing then sends RST in place of FIN.
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class Transport(Protocol):
     """A TCP transport of Twisted, as far as the relay uses it."""
 
     def write(self, data: bytes) -> None: ...  # noqa: D102 -- Twisted's, as are all of these
+    def startWriting(self) -> None: ...  # noqa: D102, N802
     def loseConnection(self) -> None: ...  # noqa: D102
     def loseWriteConnection(self) -> None: ...  # noqa: D102
     def abortConnection(self) -> None: ...  # noqa: D102
@@ -31,7 +29,6 @@ class Transport(Protocol):
     def unregisterProducer(self) -> None: ...  # noqa: D102
     def setTcpNoDelay(self, enabled: bool) -> None: ...  # noqa: D102, FBT001, N802
     def setTcpKeepAlive(self, enabled: bool) -> None: ...  # noqa: D102, FBT001, N802
-    def getHandle(self) -> socket.socket: ...  # noqa: D102, N802
     def getHost(self) -> IAddress: ...  # noqa: D102
     def getPeer(self) -> IAddress: ...  # noqa: D102
 
@@ -53,11 +50,35 @@ def is_connected_to_itself(transport: Transport) -> bool:
 
 
 def reset_after_flush(transport: Transport) -> None:
-    """Send what is buffered, then RST: the peer has all there is, and knows that it is not all there should be."""
-    transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    # A producer that is registered would be asked for more in place of closing.
+    """Send what is buffered, then RST: the peer has all there is, and knows that it is not all there should be.
+
+    Not `loseConnection` with SO_LINGER: Twisted sends FIN before it closes, and the peer would take that for the end.
+    """
     transport.unregisterProducer()
-    transport.loseConnection()
+    transport.pauseProducing()
+    transport.registerProducer(_Reset(transport), streaming=False)
+
+
+@implementer(IPullProducer)
+class _Reset:
+    """Has nothing more to say when the transport asks for more: that is when everything was sent."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._was_asked = False
+
+    def resumeProducing(self) -> None:
+        """See IPullProducer."""
+        if self._was_asked:
+            self._transport.unregisterProducer()
+            self._transport.abortConnection()
+        else:
+            # That was the registration. With an empty buffer nothing would make the transport ask again.
+            self._was_asked = True
+            self._transport.startWriting()
+
+    def stopProducing(self) -> None:
+        """See IPullProducer: the peer is gone by itself."""
 
 
 class PatientPort(Port):

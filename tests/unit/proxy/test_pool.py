@@ -1,0 +1,135 @@
+"""The pool and its balancer: who gets the next connection, and what is counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, consumes, invariant, multiple, rule
+
+from mooring.model import Address, State
+from mooring_proxy.balancers.round_robin import RoundRobin
+from mooring_proxy.pool import Count, Pool
+from mooring_proxy.routing import Backend, BackendKey
+
+
+def backend(name: str, state: State = State.UP, weight: int = 100) -> Backend:
+    """Return a backend of that id."""
+    return Backend(BackendKey("web", name), Address("10.0.0.1", 80), state, weight)
+
+
+def picked(pool: Pool, times: int) -> str:
+    """Return the ids of so many picks."""
+    picks = [pool.pick() for _ in range(times)]
+    return "".join(one.key.id for one in picks if one)
+
+
+def test_each_in_turn() -> None:
+    """Round robin goes around by key."""
+    assert picked(Pool(RoundRobin(), [backend(name) for name in "abc"]), 7) == "abcabca"
+
+
+def test_who_comes_or_goes_does_not_disturb_the_turn() -> None:
+    """After b comes whoever follows b, whatever happened to the rest."""
+    pool = Pool(RoundRobin(), [backend(name) for name in "abc"])
+    assert picked(pool, 2) == "ab"
+    pool.update([backend(name) for name in "acd"])
+    assert picked(pool, 4) == "cdac"
+
+
+def test_those_tried_already_are_passed_over() -> None:
+    """A connection tries each backend once, worse ones after better ones, and then nobody."""
+    pool = Pool(RoundRobin(), [backend("a"), backend("b"), backend("s", State.SUSPECT)])
+    tried: list[BackendKey] = []
+    while one := pool.pick(tried):
+        tried.append(one.key)
+    assert [key.id for key in tried] == ["a", "b", "s"]
+
+
+def test_a_suspect_is_picked_only_when_nothing_better_is_there() -> None:
+    """Up before starting before suspect; draining never."""
+    pool = Pool(RoundRobin(), [backend("a", State.SUSPECT), backend("b", State.STARTING), backend("c", State.DRAINING)])
+    assert picked(pool, 2) == "bb"
+    pool.update([backend("a", State.SUSPECT), backend("c", State.DRAINING)])
+    assert picked(pool, 2) == "aa"
+    pool.update([backend("c", State.DRAINING), backend("d", weight=0)])
+    assert pool.pick() is None
+
+
+def test_counts_outlive_the_place_in_the_pool() -> None:
+    """A connection that a removed backend still holds is counted until it ends."""
+    one = backend("a")
+    pool = Pool(RoundRobin(), [one])
+    pool.opened(one.key)
+    pool.update([])
+    assert pool.counts() == {one.key: Count(open=1, total=1)}
+    pool.closed(one.key)
+    pool.update([])
+    assert pool.counts() == {}
+
+
+def test_a_failed_attempt_is_no_connection() -> None:
+    """It counts as failed, and nothing else."""
+    pool = Pool(RoundRobin(), [backend("a")])
+    pool.opened(backend("a").key)
+    pool.failed(backend("a").key)
+    assert pool.counts() == {backend("a").key: Count(failed=1)}
+
+
+BACKENDS = st.builds(backend, st.sampled_from("abcd"), st.sampled_from(list(State)), st.sampled_from([0, 1, 100]))
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """Connections come and go while the pool changes."""
+
+    opened: Bundle[BackendKey] = Bundle("opened")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = Pool(RoundRobin())
+        self.open: Counter[BackendKey] = Counter()
+
+    @rule(backends=st.lists(BACKENDS, unique_by=lambda one: one.key))
+    def update(self, backends: list[Backend]) -> None:
+        """The catalog changed."""
+        self.pool.update(sorted(backends, key=lambda one: one.key))
+
+    @rule(target=opened)
+    def connect(self) -> BackendKey | MultipleResults[BackendKey]:
+        """A client came: it gets the best there is, or nobody when nobody may be had."""
+        one = self.pool.pick()
+        preferences = [each.preference for each in self.pool.backends if each.preference is not None]
+        assert (one.preference if one else None) == min(preferences, default=None)
+        if one is None:
+            return multiple()
+        self.pool.opened(one.key)
+        self.open[one.key] += 1
+        return one.key
+
+    @rule(key=consumes(opened))
+    def end(self, key: BackendKey) -> None:
+        """A client went."""
+        self.pool.closed(key)
+        self.open[key] -= 1
+
+    @rule(key=consumes(opened))
+    def fail(self, key: BackendKey) -> None:
+        """An attempt came to nothing."""
+        self.pool.failed(key)
+        self.open[key] -= 1
+
+    @rule()
+    def restart(self) -> None:
+        """A new life of the proxy: the connections are gone, the backends are those of the catalog."""
+        if not +self.open:
+            self.pool = Pool(RoundRobin(), self.pool.backends)
+
+    @invariant()
+    def counts_are_right(self) -> None:
+        """What is open is what was opened and not yet ended."""
+        counts = self.pool.counts()
+        assert {key: count.open for key, count in counts.items() if count.open} == dict(+self.open)
+        assert all(count.failed >= 0 and count.total >= count.open for count in counts.values())
+
+
+TestPool = PoolMachine.TestCase
