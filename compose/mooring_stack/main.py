@@ -10,8 +10,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from threading import Event
 from typing import Final
 
@@ -45,8 +45,8 @@ def demo(once: bool) -> None:
         programs = find(ETCD), find(REDIS)
     except SettingsError as error:
         stop_with(str(error), status=2)
-    stopping = _stopping()
     with ExitStack() as stack:
+        stopping = stack.enter_context(_stopping())
         where = stack.enter_context(home())
         ports = stack.enter_context(Ports())
         supervisor = Supervisor(where, environment(os.environ))
@@ -150,13 +150,18 @@ class _Demo:
         click.echo(f"\nFAILED at {self._scene}: {'; '.join(reasons)}", err=True)
 
 
-def _stopping() -> Event:
-    """Return what is set when the user wishes to end: Ctrl-C, SIGTERM, or the terminal closed."""
+@contextmanager
+def _stopping() -> Iterator[Event]:
+    """Give what is set when the user wishes to end: Ctrl-C, SIGTERM, or the terminal closed."""
     stopping = Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means what it says
-            signal.signal(number, lambda *_: stopping.set())
-    return stopping
+    # nohup means what it says: what it has us ignore stays ignored.
+    wishes = [one for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) != signal.SIG_IGN]
+    before = {one: signal.signal(one, lambda *_: stopping.set()) for one in wishes}
+    try:
+        yield stopping
+    finally:
+        for one, what in before.items():
+            signal.signal(one, what)
 
 
 def _tell(line: str) -> None:

@@ -12,8 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 from attrs import frozen
+from click.testing import CliRunner
 
+from mooring.cli import main
 from mooring_stack.story import STORY
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -96,22 +99,33 @@ def assert_nothing_is_left(one: Demo) -> None:
     assert not list(one.temporary.iterdir())
 
 
-def test_the_demo_plays_its_story_and_every_step_is_as_it_should_be(tmp_path: Path) -> None:
-    """`mooring demo --once` tells every step, ends with status 0, and leaves no process and no directory."""
-    with demo(tmp_path, "--once") as one:
-        assert one.status() == 0, one.said
-        for number, step in enumerate(STORY, start=1):
-            assert f"{number}. {step.sentence}" in one.said
-        print(one.said)
-        assert_nothing_is_left(one)
+@pytest.fixture
+def logs_as_before() -> Iterator[None]:
+    """Undo what a command does to the logs of the process that it runs in, which here is everybody's."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
-def test_two_demos_play_at_the_same_time(tmp_path: Path) -> None:
-    """Neither takes a port or a directory from the other."""
+@pytest.mark.usefixtures("logs_as_before")
+def test_the_demo_plays_its_story_and_every_step_is_as_it_should_be() -> None:
+    """Every step is told, its facts are those of the stream, and the status is 0."""
+    result = CliRunner().invoke(main, ["demo", "--once"])
+    print(result.output)
+    assert result.exit_code == 0
+    for number, step in enumerate(STORY, start=1):
+        assert f"{number}. {step.sentence}" in result.output
+    assert result.output.count("  instance-added  ") == sum(len(step.arriving) for step in STORY)
+    assert result.output.count("  instance-removed  ") == sum(len(step.leaving) for step in STORY)
+
+
+def test_two_demos_play_at_the_same_time_and_leave_nothing_behind(tmp_path: Path) -> None:
+    """Neither takes a port or a directory from the other; no process and no directory is left of either."""
     with demo(tmp_path / "one", "--once") as one, demo(tmp_path / "other", "--once") as other:
         assert (one.status(), other.status()) == (0, 0), one.said + other.said
-        assert_nothing_is_left(one)
-        assert_nothing_is_left(other)
+        for each in (one, other):
+            assert each.said.splitlines()[-1] == "Every step was as it should be."
+            assert_nothing_is_left(each)
 
 
 @pytest.mark.parametrize("part", ["mooring discover", "mooring_stack.whoami"])
