@@ -1,5 +1,6 @@
 """What every `Store` does, held to its twin in memory and to a real etcd; then what only a real one can suffer."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -146,6 +147,30 @@ def test_listing_of_any_size_is_whole(bench: Bench, namespace: str) -> None:
     listing = bench.store.list(f"/{namespace}/")
     assert [item.key for item in listing.items] == keys
     assert listing.revision == bench.store.list(f"/{namespace}/nothing").revision
+
+
+def test_listing_is_of_one_moment(bench: Bench, namespace: str) -> None:
+    """A key that is moved from the last page to the first while a listing is under way is in it once."""
+    keys = [f"/{namespace}/{number:05}" for number in range(2 * PAGE_KEYS + 17)]
+    for start in range(0, len(keys), 100):
+        bench.store.commit((), tuple(Put(key, b"x") for key in keys[start : start + 100]))
+    stopping = threading.Event()
+
+    def move() -> None:
+        place = keys[-1]
+        for number in itertools.count():
+            if stopping.is_set():
+                return
+            moved = f"/{namespace}/{'0' if number % 2 else '9'}"
+            bench.store.commit((), (Delete(place), Put(moved, b"x")))
+            place = moved
+
+    with ThreadPoolExecutor(1) as pool:
+        mover = pool.submit(move)
+        sizes = {len(bench.store.list(f"/{namespace}/").items) for _ in range(20)}
+        stopping.set()
+        mover.result(10)
+    assert sizes == {len(keys)}
 
 
 def test_empty_prefix_means_everything(bench: Bench, namespace: str) -> None:

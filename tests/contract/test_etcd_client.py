@@ -1,0 +1,120 @@
+"""What only a real etcd has: TLS, with certificates of both sides, files that may be missing, a library to outwit."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mooring.errors import SettingsError, Unavailable
+from mooring.etcd.address import parse_etcd_address
+from mooring.etcd.client import connect, connect_to
+from mooring.etcd.store import Committed, Put
+from mooring.model import Address, parse_address
+from tests.servers import EtcdServer, ask, free_port
+
+FILES = {"ca": "ca.pem", "cert": "client.pem", "key": "client.key"}
+
+
+class TlsEtcdServer(EtcdServer):
+    """A single etcd that speaks TLS and wants a certificate of whoever comes."""
+
+    def __init__(self, directory: Path, certificates: Path) -> None:
+        super().__init__(
+            directory,
+            f"--cert-file={certificates / 'server.pem'}",
+            f"--key-file={certificates / 'server.key'}",
+            f"--trusted-ca-file={certificates / 'ca.pem'}",
+            "--client-cert-auth",
+        )
+        self._metrics_port = free_port()
+
+    def command(self) -> list[str]:
+        """Listen with TLS for clients, and without it for whoever asks for its health."""
+        plain, tls = f"http://{self.address}", f"https://{self.address}"
+        words = [word.replace(plain, tls) if "client-urls" in word else word for word in super().command()]
+        return [*words, f"--listen-metrics-urls=http://127.0.0.1:{self._metrics_port}"]
+
+    def answers(self) -> bool:
+        """Ask for its health."""
+        return b'"health":"true"' in ask(self._metrics_port, b"GET /health HTTP/1.0\r\n\r\n")
+
+
+def _openssl(folder: Path, command: str) -> None:
+    subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make an authority that signs a server's and a client's certificate, and another one that signs nothing."""
+    folder = tmp_path_factory.mktemp("certificates")
+    new = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+    for authority in ("ca", "other"):
+        _openssl(folder, f"req -x509 {new} -keyout {authority}.key -out {authority}.pem -subj /CN={authority} -days 2")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    for name in ("server", "client"):
+        _openssl(folder, f"req {new} -keyout {name}.key -out {name}.csr -subj /CN={name}")
+        _openssl(
+            folder,
+            f"x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile names",
+        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tls_server(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsEtcdServer]:
+    """Run an etcd that speaks TLS."""
+    with TlsEtcdServer(tmp_path_factory.mktemp("tls-etcd"), certificates) as server:
+        yield server
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_certificates_open_the_door(tls_server: TlsEtcdServer, certificates: Path, host: str) -> None:
+    """With an authority, a certificate and its key in the address, a store can be written and watched."""
+    query = "&".join(f"{name}={certificates}/{file}" for name, file in FILES.items())
+    store = connect_to(parse_etcd_address(f"etcd://{host}:{tls_server.port}/services?{query}"))
+    outcome = store.commit((), (Put("/a", b"1"),))
+    assert isinstance(outcome, Committed)
+    assert next(iter(store.watch("/", outcome.revision))) == ()
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "files", [{}, {"ca": "ca.pem"}, FILES | {"ca": "other.pem"}], ids=["plain", "no certificate", "wrong authority"]
+)
+def test_door_stays_shut_otherwise(tls_server: TlsEtcdServer, certificates: Path, files: dict[str, str]) -> None:
+    """Plain text, no certificate, or an authority that did not sign the server: `Unavailable`, with the endpoint."""
+    paths = {name: str(certificates / file) for name, file in files.items()}
+    store = connect([parse_address(tls_server.address)], **paths)
+    with pytest.raises(Unavailable, match=tls_server.address):
+        store.get("/")
+    store.close()
+
+
+def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """A certificate or password file that cannot be read is an error of the settings, before anything is started."""
+    missing = tmp_path / "missing.pem"
+    with pytest.raises(SettingsError, match=r"missing\.pem"):
+        connect([Address("127.0.0.1", 1)], ca=str(missing))
+    with pytest.raises(SettingsError, match=r"missing\.pem"):
+        connect_to(parse_etcd_address(f"etcd://h?user=u&password-file={missing}"))
+
+
+def test_password_is_read_from_its_file(tmp_path: Path) -> None:
+    """The line's end that an editor leaves is no part of the password, and the store is made without contact."""
+    file = tmp_path / "password"
+    file.write_text("s3cret\n")
+    store = connect_to(parse_etcd_address(f"etcd://127.0.0.1:{free_port()}?user=u&password-file={file}"))
+    with pytest.raises(Unavailable, match="user u"):
+        store.get("/")
+    store.close()
+
+
+def test_library_that_was_imported_first_is_told() -> None:
+    """When etcd3 got in before our message classes nothing half-works: the import fails and says why."""
+    setting = {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
+    program = "import etcd3\nimport mooring.etcd.client"
+    run = subprocess.run([sys.executable, "-c", program], env=setting, capture_output=True, text=True, check=False)
+    assert run.returncode != 0
+    assert "ImportError: etcd3 was imported before mooring.etcd" in run.stderr
