@@ -54,11 +54,12 @@ class Leadership:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._ask()
+            self.ask()
             # A standby asks often: it takes over as soon as the leader resigned.
             self._stopping.wait(STANDBY_SECONDS if self.epoch is None else self._expiry_seconds / 4)
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
+        """Take or renew the lead, once."""
         try:
             epoch = self._stream.lead(self.leader, expiry_seconds=self._expiry_seconds)
         except WorldError as error:

@@ -21,8 +21,8 @@ def readiness(owner: Owner, leadership: Leadership) -> str | None:
     if unlisted:
         return "not listed yet: " + ", ".join(f"{name}{_because(known.views[name])}" for name in unlisted)
     if leadership.failure:
-        return f"Redis: {leadership.failure}"
-    return f"Redis: {owner.trouble.reason}" if owner.trouble is not None else None
+        return leadership.failure
+    return owner.trouble.reason if owner.trouble is not None else None
 
 
 def _because(view: SourceView) -> str:
