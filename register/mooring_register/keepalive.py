@@ -59,13 +59,21 @@ class KeepAlive:
     def run(self) -> None:
         """Renew until stopped."""
         most = self._ttl_seconds / 6
-        keep_trying(self._turn, stopping=self._stopping, backoff=Backoff(most / 8, most), failed=self._failed)
+        keep_trying(self._beat_and_wait, stopping=self._stopping, backoff=Backoff(most / 8, most), failed=self._failed)
 
-    def _turn(self) -> None:
-        self._woken.clear()
+    def beat(self) -> None:
+        """Renew once, if there is something to renew and the owner lives.
+
+        Raises:
+            Unavailable: no answer.
+        """
         held = self._held
         if held is not None and self._owner_is_alive():
-            self.renew(held)
+            self._renew(held)
+
+    def _beat_and_wait(self) -> None:
+        self._woken.clear()
+        self.beat()
         self._woken.wait(self._ttl_seconds / 3)
 
     def _owner_is_alive(self) -> bool:
@@ -75,12 +83,7 @@ class KeepAlive:
         log.error("the owner of the state stands still, the lease is renewed no more", idle_seconds=round(idle_seconds))
         return False
 
-    def renew(self, held: Held) -> None:
-        """Renew once, and tell when it is over.
-
-        Raises:
-            Unavailable: no answer.
-        """
+    def _renew(self, held: Held) -> None:
         try:
             self._store.keep_alive(held.lease)
             found = self._store.get(held.key)

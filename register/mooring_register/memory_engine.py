@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from threading import Condition
 from typing import Any, Final
@@ -40,7 +41,7 @@ class MemoryEngine:
         self._numbers = itertools.count(1)
         self._host_ports = itertools.count(_FIRST_HOST_PORT)
         self._failure = ""
-        self._connection = 0
+        self._streams: list[_MemoryEvents] = []
 
     def identity(self) -> Identity:
         """See `Engine.identity`."""
@@ -68,7 +69,9 @@ class MemoryEngine:
         """See `Engine.events`."""
         with self._changed:
             self._check()
-            return _MemoryEvents(self._changed, self._log, lambda: self._connection, since_nano)
+            stream = _MemoryEvents(self._changed, [event for event in self._log if event.time_nano >= since_nano])
+            self._streams.append(stream)
+            return stream
 
     # What containers do
 
@@ -162,9 +165,10 @@ class MemoryEngine:
         """Be out of reach until `recover`; streams of events end, and what happens meanwhile is told to nobody."""
         with self._changed:
             self._failure = reason
-            self._connection += 1
             self._log.clear()
-            self._changed.notify_all()
+            streams, self._streams = self._streams, []
+        for stream in streams:
+            stream.close()
 
     def recover(self) -> None:
         """Be within reach again."""
@@ -204,28 +208,30 @@ class MemoryEngine:
             return
         # Never the same moment twice, as a real engine's nanoseconds.
         at = max(int(self._clock() * _NANOSECONDS), self._log[-1].time_nano + 1 if self._log else 0)
-        self._log.append(DockerEvent(action, container_id, at, attributes))
+        event = DockerEvent(action, container_id, at, attributes)
+        self._log.append(event)
         del self._log[:-_KEPT_EVENTS]
-        self._changed.notify_all()
+        for stream in self._streams:
+            stream.tell(event)
 
 
 class _MemoryEvents:
     """The events of one connection."""
 
-    def __init__(
-        self, changed: Condition, log: list[DockerEvent], connection: Callable[[], int], since_nano: int
-    ) -> None:
+    def __init__(self, changed: Condition, replayed: Iterable[DockerEvent]) -> None:
         self._changed = changed
-        self._log = log
-        self._connection = connection
-        self._connected = connection()
-        self._next_nano = since_nano
+        self._waiting = deque(replayed)
         self._closed = False
 
     def __iter__(self) -> Iterator[DockerEvent]:
         """See `Events`."""
         while (event := self._next()) is not None:
             yield event
+
+    def tell(self, event: DockerEvent) -> None:
+        """Pass an event on; the engine's lock is held."""
+        self._waiting.append(event)
+        self._changed.notify_all()
 
     def close(self) -> None:
         """See `Events.close`."""
@@ -235,10 +241,5 @@ class _MemoryEvents:
 
     def _next(self) -> DockerEvent | None:
         with self._changed:
-            while not self._closed and self._connection() == self._connected:
-                for event in self._log:
-                    if event.time_nano >= self._next_nano:
-                        self._next_nano = event.time_nano + 1
-                        return event
-                self._changed.wait()
-            return None
+            self._changed.wait_for(lambda: self._closed or self._waiting)
+            return None if self._closed else self._waiting.popleft()

@@ -1,0 +1,309 @@
+"""What register needs of a Docker engine: one suite for the twin in this process and for a real engine."""
+
+import contextlib
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from docker.errors import APIError
+
+from mooring.errors import Unavailable
+from mooring.threads import start
+from mooring_register.containers import Container, read_container
+from mooring_register.docker_engine import DockerEngine
+from mooring_register.engine import DockerEvent, Engine
+from mooring_register.memory_engine import MemoryEngine
+
+DEADLINE_SECONDS = 20.0
+ADDRESS = "unix:///var/run/docker.sock"
+
+
+class Bench(ABC):
+    """An engine, and what is done to its containers behind its back."""
+
+    engine: Engine
+
+    @abstractmethod
+    def run(self, name: str, labels: dict[str, str], environment: dict[str, str]) -> str:
+        """Run a container that publishes port 80, and return its id."""
+
+    @abstractmethod
+    def act(self, action: str, container: str, *arguments: str) -> None:
+        """Do something to a container: stop, kill, pause, unpause, rename, remove, start."""
+
+
+class MemoryBench(Bench):
+    """The twin."""
+
+    def __init__(self) -> None:
+        self.twin = MemoryEngine(time.time)
+        self.engine = self.twin
+
+    def run(self, name: str, labels: dict[str, str], environment: dict[str, str]) -> str:
+        """See `Bench.run`."""
+        return self.twin.run(name, "mooring-whoami", ports=("80/tcp",), labels=labels, environment=environment)
+
+    def act(self, action: str, container: str, *arguments: str) -> None:
+        """See `Bench.act`."""
+        getattr(self.twin, action)(container, *arguments)
+
+
+class DockerBench(Bench):
+    """A real engine; containers that a test leaves behind are removed."""
+
+    def __init__(self, image: str) -> None:
+        self.engine = DockerEngine(ADDRESS)
+        self._image = image
+        self._client = docker.DockerClient(base_url=ADDRESS)
+        self._made: list[str] = []
+
+    def run(self, name: str, labels: dict[str, str], environment: dict[str, str]) -> str:
+        """See `Bench.run`."""
+        container = self._client.containers.run(
+            self._image, name=name, labels=labels, environment=environment, ports={"80/tcp": None}, detach=True
+        )
+        assert container.id is not None
+        self._made.append(container.id)
+        return container.id
+
+    def act(self, action: str, container: str, *arguments: str) -> None:
+        """See `Bench.act`."""
+        found = self._client.containers.get(container)
+        if action == "remove":
+            found.remove(force=True)
+        elif action == "stop":
+            # One that has hardly started does not know the signal yet.
+            found.stop(timeout=1)
+        else:
+            getattr(found, action)(*arguments)
+
+    def close(self) -> None:
+        """Remove what is left."""
+        for container in self._made:
+            with contextlib.suppress(APIError):
+                self._client.containers.get(container).remove(force=True)
+        self._client.close()
+
+
+@pytest.fixture(params=["memory", pytest.param("docker", marks=pytest.mark.docker)])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """Give the twin, then a real engine."""
+    if request.param == "memory":
+        yield MemoryBench()
+        return
+    one = DockerBench(request.getfixturevalue("whoami_image"))
+    yield one
+    one.close()
+
+
+class Heard:
+    """Events of one container, listened to in a thread."""
+
+    def __init__(self, engine: Engine, since_nano: int) -> None:
+        self.events: list[DockerEvent] = []
+        self._stream = engine.events(since_nano)
+        self._thread = start("events", self._listen)
+
+    def _listen(self) -> None:
+        for event in self._stream:
+            self.events.append(event)
+
+    def until(self, container: str, action: str) -> list[DockerEvent]:
+        """Wait until a container did something, and return all that it did."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            mine = [event for event in list(self.events) if event.container_id == container]
+            if any(event.action == action for event in mine):
+                return mine
+            assert time.monotonic() < deadline, mine
+            time.sleep(0.01)
+
+    def close(self) -> bool:
+        """Close the stream; say whether whoever listens came to an end."""
+        self._stream.close()
+        self._thread.join(DEADLINE_SECONDS)
+        return not self._thread.is_alive()
+
+
+@pytest.fixture
+def heard(bench: Bench) -> Iterator[Heard]:
+    """Give everything that happens from now on."""
+    one = Heard(bench.engine, int(bench.engine.identity().now * 1e9))
+    yield one
+    assert one.close()
+
+
+def inspected(bench: Bench, container: str) -> Container:
+    """Return a container that must be there."""
+    document = bench.engine.inspect(container)
+    assert document is not None
+    return read_container(document)
+
+
+def is_running(bench: Bench, container: str) -> bool:
+    """Say whether a listing shows a container."""
+    return container in {one.id for one in bench.engine.running()}
+
+
+def fingerprint(bench: Bench, container: str) -> str:
+    """Return the fingerprint of a running container."""
+    return next(one.fingerprint for one in bench.engine.running() if one.id == container)
+
+
+def test_identity(bench: Bench) -> None:
+    """An engine says who it is, always the same, and what time it has."""
+    first, second = bench.engine.identity(), bench.engine.identity()
+    assert first.id
+    assert (first.id, first.host) == (second.id, second.host)
+    assert abs(first.now - time.time()) < 60
+
+
+def test_a_running_container(bench: Bench, namespace: str) -> None:
+    """A container that runs is listed, and inspected with everything that register reads."""
+    container = bench.run(namespace, {"SERVICE_NAME": "web"}, {"SERVICE_TAGS": "a,b"})
+    assert is_running(bench, container)
+    found = inspected(bench, container)
+    assert (found.id, found.name, found.image) == (container, f"/{namespace}", "mooring-whoami")
+    assert (found.running, found.paused, found.health) == (True, False, "")
+    assert found.labels == {"SERVICE_NAME": "web"}
+    assert found.environment == {"SERVICE_TAGS": "a,b"}
+    assert abs(found.started_at - time.time()) < 60
+    (port, *_) = [port for port in found.ports if port.host_port]
+    assert (port.port, port.proto) == (80, "tcp")
+    assert not found.ports_pending
+    assert found.networks[0].ipv4
+
+
+def test_an_unknown_container(bench: Bench) -> None:
+    """A container that is not there is no error."""
+    assert bench.engine.inspect("0" * 64) is None
+
+
+def test_stopping(bench: Bench, heard: Heard, namespace: str) -> None:
+    """A stop is the stop signal and then the death, in this order, and the container runs no more."""
+    container = bench.run(namespace, {}, {})
+    bench.act("stop", container)
+    told = heard.until(container, "stop")
+    actions = [event.action for event in told]
+    assert actions.index("start") < actions.index("kill") < actions.index("die") < actions.index("stop")
+    assert next(event.attributes["signal"] for event in told if event.action == "kill") == "15"
+    assert int(next(event.attributes["exitCode"] for event in told if event.action == "die")) >= 0
+    assert [event.time_nano for event in told] == sorted(event.time_nano for event in told)
+    assert not is_running(bench, container)
+    assert not inspected(bench, container).running
+
+
+def test_killing(bench: Bench, heard: Heard, namespace: str) -> None:
+    """A container that was killed says so by its exit code, in the event and when it is inspected."""
+    container = bench.run(namespace, {}, {})
+    bench.act("kill", container)
+    told = heard.until(container, "die")
+    assert next(event.attributes["exitCode"] for event in told if event.action == "die") == "137"
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while is_running(bench, container):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert inspected(bench, container).exit_code == 137
+
+
+def test_starting_again(bench: Bench, heard: Heard, namespace: str) -> None:
+    """A container that is started again has a later start."""
+    container = bench.run(namespace, {}, {})
+    before = inspected(bench, container).started_at
+    bench.act("kill", container)
+    heard.until(container, "die")
+    bench.act("start", container)
+    assert inspected(bench, container).running
+    assert inspected(bench, container).started_at > before
+
+
+def test_pausing(bench: Bench, heard: Heard, namespace: str) -> None:
+    """A paused container is listed, says that it is paused, and has another fingerprint."""
+    container = bench.run(namespace, {}, {})
+    before = fingerprint(bench, container)
+    bench.act("pause", container)
+    heard.until(container, "pause")
+    assert inspected(bench, container).paused
+    assert fingerprint(bench, container) != before
+    bench.act("unpause", container)
+    heard.until(container, "unpause")
+    assert not inspected(bench, container).paused
+    assert fingerprint(bench, container) == before
+
+
+def test_renaming(bench: Bench, heard: Heard, namespace: str) -> None:
+    """A renamed container has its new name and another fingerprint."""
+    container = bench.run(namespace, {}, {})
+    before = fingerprint(bench, container)
+    bench.act("rename", container, f"{namespace}-renamed")
+    heard.until(container, "rename")
+    assert inspected(bench, container).name == f"/{namespace}-renamed"
+    assert fingerprint(bench, container) != before
+
+
+def test_removing(bench: Bench, heard: Heard, namespace: str) -> None:
+    """A removed container is gone, and its removal is told."""
+    container = bench.run(namespace, {}, {})
+    bench.act("remove", container)
+    heard.until(container, "destroy")
+    assert bench.engine.inspect(container) is None
+    assert not is_running(bench, container)
+
+
+def test_the_past_is_replayed(bench: Bench, namespace: str) -> None:
+    """Whoever asks since a moment hears what happened then, the event of that very moment included."""
+    since = int(bench.engine.identity().now * 1e9)
+    container = bench.run(namespace, {}, {})
+    first = Heard(bench.engine, since)
+    started = next(event for event in first.until(container, "start") if event.action == "start")
+    assert first.close()
+    second = Heard(bench.engine, started.time_nano)
+    assert started in second.until(container, "start")
+    assert second.close()
+    later = Heard(bench.engine, started.time_nano + 1)
+    bench.act("pause", container)
+    assert started not in later.until(container, "pause")
+    assert later.close()
+
+
+def test_closing_twice(bench: Bench) -> None:
+    """A stream that has ended can be closed again."""
+    events = bench.engine.events(int(bench.engine.identity().now * 1e9))
+    events.close()
+    events.close()
+    assert list(events) == []
+
+
+def test_several_threads(bench: Bench, namespace: str) -> None:
+    """One engine answers several threads at once."""
+    container = bench.run(namespace, {}, {})
+    answers: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(bench.engine.inspect(container) is not None)) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_SECONDS)
+    assert answers == [True] * 4
+
+
+@pytest.fixture(params=["memory", "docker"])
+def nobody(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    """Give an engine that does not answer: the twin, and the real client where no socket is."""
+    if request.param == "docker":
+        return DockerEngine(f"unix://{tmp_path}/docker.sock")
+    twin = MemoryEngine(time.time)
+    twin.fail()
+    return twin
+
+
+def test_an_engine_that_does_not_answer(nobody: Engine) -> None:
+    """Whatever is asked of an engine that is not there, the answer is that it is unavailable."""
+    for question in (nobody.identity, nobody.running, lambda: nobody.inspect("x"), lambda: nobody.events(0)):
+        with pytest.raises(Unavailable):
+            question()

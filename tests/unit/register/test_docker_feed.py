@@ -1,0 +1,158 @@
+"""From an engine to observations, on the twin of one."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from attrs import evolve
+
+from mooring.threads import start
+from mooring_register.addresses import Policy
+from mooring_register.docker_feed import DockerFeed, list_once, superseded_left_out
+from mooring_register.engine import DockerEvent
+from mooring_register.memory_engine import MemoryEngine
+from mooring_register.observations import Died, Listed, Lost, Observation, Signalled
+from mooring_register.registrar import Registrar, apply
+
+DEADLINE_SECONDS = 10.0
+
+
+class Watcher:
+    """Runs a feed and folds what it tells, as the owner does."""
+
+    def __init__(self, engine: MemoryEngine, resync_seconds: float = 3600.0) -> None:
+        self.engine = engine
+        self.told: list[Observation] = []
+        self.state = Registrar(policy=Policy(host="h", ip="10.0.0.1"))
+        self.feed = DockerFeed(engine, self._observe, resync_seconds=resync_seconds, clock=time.time)
+        self.threads = [start("events", self.feed.follow), start("inspector", self.feed.inspect)]
+
+    def _observe(self, observation: Observation) -> None:
+        self.told.append(observation)
+        self.state = apply(self.state, [observation], time.time())
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something holds; fail when it does not in time."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, (self.state, self.told)
+            time.sleep(0.005)
+
+    def names(self) -> set[str]:
+        """Return the names of the containers that are published."""
+        return {one.name for one in self.state.instances.values()}
+
+
+@pytest.fixture
+def engine() -> MemoryEngine:
+    """Give an engine on which nothing runs."""
+    return MemoryEngine(time.time)
+
+
+@pytest.fixture
+def watcher(engine: MemoryEngine) -> Iterator[Watcher]:
+    """Give a feed that has listed an engine."""
+    one = Watcher(engine)
+    one.until(lambda: one.state.listed_at is not None)
+    yield one
+    one.feed.stop()
+    for thread in one.threads:
+        thread.join(DEADLINE_SECONDS)
+        assert not thread.is_alive()
+
+
+def test_what_ran_before(engine: MemoryEngine) -> None:
+    """What runs already is listed, and nothing else is told by one look."""
+    engine.run("web.1", ports=("80/tcp",))
+    listed = list_once(engine, 5.0)
+    assert [container.name for container in listed.inspected] == ["/web.1"]
+
+
+def test_start_and_stop(watcher: Watcher) -> None:
+    """A container that starts is published, one that is stopped drains first and is withdrawn."""
+    container = watcher.engine.run("web.1", ports=("80/tcp",))
+    watcher.until(lambda: watcher.names() == {"/web.1"})
+    watcher.engine.stop(container)
+    watcher.until(lambda: not watcher.names())
+    told = [type(one) for one in watcher.told]
+    assert told.index(Signalled) < told.index(Died)
+
+
+def test_restart(watcher: Watcher) -> None:
+    """A container that is restarted is published on its new port."""
+    container = watcher.engine.run("web.1", ports=("80/tcp",))
+    watcher.until(lambda: watcher.names() == {"/web.1"})
+    before = next(iter(watcher.state.instances.values())).address
+    watcher.engine.stop(container)
+    watcher.engine.start(container)
+    watcher.until(lambda: [one.address for one in watcher.state.instances.values()] not in ([], [before]))
+
+
+def test_engine_away(watcher: Watcher) -> None:
+    """While the engine is away nothing is withdrawn; what happened meanwhile, without an event, is found afterwards."""
+    stays = watcher.engine.run("stays", ports=("80/tcp",))
+    dies = watcher.engine.run("dies", ports=("80/tcp",))
+    watcher.until(lambda: watcher.names() == {"/stays", "/dies"})
+    watcher.engine.fail()
+    watcher.until(lambda: watcher.state.lost_since is not None)
+    assert watcher.names() == {"/stays", "/dies"}
+    watcher.engine.kill(dies)
+    watcher.engine.run("new", ports=("80/tcp",))
+    watcher.engine.rename(stays, "stayed")
+    watcher.engine.recover()
+    watcher.until(lambda: watcher.names() == {"/stayed", "/new"})
+    assert watcher.state.lost_since is None
+
+
+def test_pending_ports(watcher: Watcher) -> None:
+    """A port that Docker has not filled in is looked at again, and never published wrongly meanwhile."""
+    container = watcher.engine.run("web.1", ports=("80/tcp",))
+    watcher.until(lambda: watcher.names() == {"/web.1"})
+    watcher.engine.publish(container, pending=True)
+    watcher.engine.become(container, "healthy")
+    watcher.until(lambda: not watcher.names())
+    watcher.engine.publish(container, pending=False)
+    watcher.until(lambda: watcher.names() == {"/web.1"})
+
+
+def test_reconcile(engine: MemoryEngine) -> None:
+    """What changed without an event is found by the next comparison."""
+    container = engine.run("web.1", ports=("80/tcp",))
+    one = Watcher(engine, resync_seconds=0.05)
+    one.until(lambda: one.names() == {"/web.1"})
+    before = next(iter(one.state.instances.values())).address
+    engine.publish(container, pending=False)
+    one.until(lambda: [found.address for found in one.state.instances.values()] not in ([], [before]))
+    one.feed.stop()
+
+
+def test_a_burst(watcher: Watcher) -> None:
+    """Of five hundred containers that start and of which half end at once, exactly the living are published."""
+    living = set()
+    for number in range(500):
+        container = watcher.engine.run(f"c{number}", ports=("80/tcp",))
+        if number % 2:
+            watcher.engine.kill(container)
+        else:
+            living.add(f"/c{number}")
+    watcher.until(lambda: watcher.names() == living)
+
+
+def test_superseded() -> None:
+    """Of several events that ask for the same inspection the last one stays; signals and deaths all do."""
+    connect, start_event = DockerEvent("connect", "c1", 1), DockerEvent("start", "c1", 2)
+    kill, die = DockerEvent("kill", "c1", 3), DockerEvent("die", "c1", 4)
+    other = evolve(connect, container_id="c2")
+    lost = Lost("away", 5.0)
+    assert superseded_left_out([connect, start_event, other]) == [start_event, other]
+    assert superseded_left_out([connect, kill, die, start_event]) == [kill, die, start_event]
+    assert superseded_left_out([connect, lost, start_event]) == [connect, lost, start_event]
+
+
+def test_a_listing_is_told_before_later_events(engine: MemoryEngine) -> None:
+    """The first thing that is told is the listing; events that were replayed come after it."""
+    engine.run("web.1", ports=("80/tcp",))
+    one = Watcher(engine)
+    one.until(lambda: len(one.told) > 1)
+    assert isinstance(one.told[0], Listed)
+    one.feed.stop()

@@ -1,0 +1,64 @@
+"""When a lease is renewed, and when no more."""
+
+from mooring.errors import LeaseLost, OwnershipLost, WorldError
+from mooring.etcd.memory import MemoryStore
+from mooring_register.keepalive import KeepAlive
+from mooring_register.ownership import Claim, Held, take
+
+CLAIM = Claim(host="h1", engine="E1", ttl_seconds=15, version="0.1", started="now")
+
+
+def kept(store: MemoryStore, told: list[WorldError], idle_seconds: float = 0.0) -> tuple[KeepAlive, Held]:
+    """Return a keep-alive and the host that it keeps."""
+    held = take(store, CLAIM, "t1", stands_by=False)
+    one = KeepAlive(
+        store, "etcd://memory", 15, owner_idle_seconds=lambda: idle_seconds, lost=lambda _, error: told.append(error)
+    )
+    one.hold(held)
+    return one, held
+
+
+def test_renewed() -> None:
+    """A renewal gives the lease its whole TTL again."""
+    store, told = MemoryStore(), list[WorldError]()
+    one, held = kept(store, told)
+    store.advance(10)
+    one.beat()
+    lease = store.lease(held.lease)
+    assert lease is not None
+    assert (lease.remaining_seconds, told) == (15, [])
+
+
+def test_an_owner_that_stands_still() -> None:
+    """Two TTLs after the owner's last turn the lease is left to expire: nobody knows any more what is true."""
+    store, told = MemoryStore(), list[WorldError]()
+    one, held = kept(store, told, idle_seconds=30.1)
+    store.advance(10)
+    one.beat()
+    lease = store.lease(held.lease)
+    assert lease is not None
+    assert lease.remaining_seconds == 5
+
+
+def test_lost() -> None:
+    """A lease that expired is told once."""
+    store, told = MemoryStore(), list[WorldError]()
+    one, _ = kept(store, told)
+    store.advance(16)
+    one.beat()
+    one.beat()
+    assert [type(error) for error in told] == [LeaseLost]
+
+
+def test_fenced_out() -> None:
+    """A token that was replaced is told, and the lease is not renewed after that."""
+    store, told = MemoryStore(), list[WorldError]()
+    one, held = kept(store, told)
+    take(store, CLAIM, "t2", stands_by=False)
+    one.beat()
+    store.advance(10)
+    one.beat()
+    lease = store.lease(held.lease)
+    assert lease is not None
+    assert lease.remaining_seconds == 5
+    assert [type(error) for error in told] == [OwnershipLost]

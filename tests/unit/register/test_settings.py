@@ -1,0 +1,72 @@
+"""What the command accepts, and how it says what is wrong."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mooring.errors import SettingsError
+from mooring_register.main import register
+from mooring_register.settings import parse_registry
+
+
+def refused(*arguments: str) -> str:
+    """Run the command with options that it must refuse, and return what it says."""
+    result = CliRunner().invoke(register, arguments)
+    assert result.exit_code == 2, result.output
+    return result.output
+
+
+def test_every_problem_at_once() -> None:
+    """All bad options are listed together, each by its name."""
+    said = refused("--registry", "zookeeper://x", "--ttl", "1", "--ip", "nowhere", "--admin", "x:y")
+    for name in ("--registry", "--ttl", "--ip", "--admin"):
+        assert name in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ((), "--registry is missing"),
+        (("--registry", "etcd://a", "--registry", "etcd://a/other"), "a:2379 is given twice"),
+        (("--registry", "etcd://a", "--ip", "::1", "--interface", "eth0"), "--ip and --interface exclude each other"),
+        (("--dry-run", "--withdraw"), "--dry-run and --withdraw exclude each other"),
+        (("--registry", "etcd://a", "--static", "/nowhere.yaml"), "does not exist"),
+    ],
+)
+def test_what_does_not_go_together(arguments: tuple[str, ...], problem: str) -> None:
+    """Options that exclude each other, or lack another one, are refused with a sentence that says so."""
+    assert problem in refused(*arguments)
+
+
+def test_two_sources(tmp_path: Path) -> None:
+    """One register has one source."""
+    path = tmp_path / "static.yaml"
+    path.write_text("instances: []")
+    said = refused("--dry-run", "--static", str(path), "--docker", "unix:///x.sock")
+    assert "--docker and --static exclude each other" in said
+
+
+@pytest.mark.parametrize("scheme", ["consul", "etcd2", "marathon"])
+def test_registries_to_come(scheme: str) -> None:
+    """A kind of registry that is known but not spoken yet is refused as that."""
+    with pytest.raises(SettingsError, match="does not write to this kind of registry yet"):
+        parse_registry(f"{scheme}://host:1")
+
+
+def test_dry_run(tmp_path: Path) -> None:
+    """A dry run prints key and document of what would be written, and what is wrong with the rest."""
+    path = tmp_path / "static.yaml"
+    path.write_text("instances:\n  - {service: web, address: 'h:1'}\n  - {service: bad}\n")
+    result = CliRunner().invoke(register, ["--static", str(path), "--host", "h1", "--dry-run"])
+    assert result.exit_code == 0
+    assert result.stdout.startswith('/services/web/h:web:1 {"cause":"declared","host":"h1"')
+    assert "static.yaml: instance 2: address is missing" in result.stderr
+
+
+def test_every_option_is_documented() -> None:
+    """Every option stands in this folder's README, with its environment variable."""
+    readme = (Path(__file__).parents[3] / "register" / "README.md").read_text(encoding="utf-8")
+    for parameter in register.params:
+        for name in parameter.opts:
+            assert f"`{name}" in readme, name
