@@ -145,7 +145,8 @@ class Running:
         if self._saver and self._settings.state_dir:
             self._reactor.callLater(STORED_AFTER_SECONDS, self._use_stored, self._settings.state_dir)
             saving = threads.start("state-dir", self._saver.run)
-            self._stops += [self._saver.stop, saving.join]
+            # Stops are called in reverse: first it is told to end, then waited for.
+            self._stops += [saving.join, self._saver.stop]
         follower = StreamFollower(self._stream(), self._proxy, clock=time.monotonic, jitter=random.random)
         announcer = Presence(self._stream(), proxy_id, self._presence)
         threads.start("stream", follower.run)

@@ -1,0 +1,27 @@
+"""Presence: announced again and again, whatever Redis says."""
+
+from __future__ import annotations
+
+from mooring.redis.memory import MemoryStream
+from mooring_proxy.presence import EXPIRY_SECONDS, Presence
+
+
+def test_it_is_announced_until_it_expires() -> None:
+    """A proxy that is gone is forgotten after the expiry."""
+    now = 0.0
+    stream = MemoryStream(lambda: now)
+    Presence(stream, "here:1936", lambda: {"sequence": "7"}).turn()
+    assert stream.announced() == {"here:1936": {"sequence": "7"}}
+    now = EXPIRY_SECONDS + 0.1
+    assert stream.announced() == {}
+
+
+def test_redis_away_is_waited_out() -> None:
+    """Nothing is raised, and the next turn tries again."""
+    stream = MemoryStream()
+    one = Presence(stream, "here:1936", lambda: {"sequence": "7"})
+    stream.fail()
+    one.turn()
+    stream.recover()
+    one.turn()
+    assert list(stream.announced()) == ["here:1936"]
