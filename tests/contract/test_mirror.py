@@ -218,6 +218,28 @@ def test_mirror_waits_for_a_store_that_is_not_there_yet(bench: Bench) -> None:
         copy.wait_for("lost", "listed", "recovered")
 
 
+def test_outage_is_told_once() -> None:
+    """However many attempts fail, the observer is told at the first, and that it is over when a watch stands again."""
+    store, attempts = MemoryStore(), list[int]()
+    store.fail()
+
+    class UntilRecovered(Copy):
+        def recovered(self) -> None:
+            super().recovered()
+            mirror.stop()
+
+    def jitter() -> float:
+        attempts.append(len(attempts))
+        if len(attempts) == 3:
+            store.recover()
+        return 0.0
+
+    copy = UntilRecovered()
+    mirror = Mirror(store, PREFIX, copy, new_identity=lambda: "x", jitter=jitter, backoff=Backoff(0.001, 0.001))
+    mirror.run()
+    assert copy.words == ["lost", "listed", "recovered"]
+
+
 def test_mirror_finds_out_that_the_store_was_replaced(bench: Bench) -> None:
     """An empty store in its place is listed: what the other one held is no more."""
     copy = Copy()
