@@ -17,7 +17,6 @@ from mooring.threads import start
 from mooring_discover.metrics import EPOCHS, LEADING
 
 STANDBY_SECONDS = 0.1
-STOP_SECONDS = 0.5
 
 log = get_logger()
 
@@ -44,19 +43,19 @@ class Leadership:
         self._changed = changed
         self._thread = start("lead", self._run)
 
-    def stop(self) -> None:
-        """Resign, so that a standby takes over at once."""
+    def stop(self, within_seconds: float) -> None:
+        """Resign, so that a standby takes over at once; without waiting for longer than that, as Redis may be away."""
         self._stopping.set()
         if self._thread is not None:
-            self._thread.join(STOP_SECONDS)
-        if self.epoch is not None:
-            self._resign()
+            self._thread.join(within_seconds)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             self.ask()
             # A standby asks often: it takes over as soon as the leader resigned.
             self._stopping.wait(STANDBY_SECONDS if self.epoch is None else self._expiry_seconds / 4)
+        if self.epoch is not None:
+            self._resign()
 
     def ask(self) -> None:
         """Take or renew the lead, once."""

@@ -182,13 +182,17 @@ def run(
 
 
 def _end(sources: Sequence[Source], owner: Owner, turning: Thread, leadership: Leadership) -> None:
-    """End in order: the owner's last turn, the lead, so that a standby has it at once, and then the sources."""
+    """End in order: the owner's last turn, the lead, so that a standby has it at once, and then the sources.
+
+    Whatever a server that does not answer holds up is left behind; the threads are daemons.
+    """
+    until = time.monotonic() + STOP_SECONDS
     owner.wake()
     turning.join(STOP_SECONDS)
     end_watchdog()
-    leadership.stop()
+    leadership.stop(max(0.0, until - time.monotonic()))
     for source in sources:
-        source.stop()
+        source.stop(max(0.0, until - time.monotonic()))
 
 
 def _admin(where: Address, *, ready: Ready, state: State) -> Admin:

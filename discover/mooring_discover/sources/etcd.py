@@ -25,8 +25,6 @@ from mooring_discover.observations import Answering, Silent
 from mooring_discover.sources.pulse import Pulse
 from mooring_discover.sources.source import Tell
 
-STOP_SECONDS = 1.0
-
 log = get_logger()
 
 
@@ -55,15 +53,16 @@ class EtcdSource:
         )
         self._threads.append(start(f"source {self.name} pulse", self._pulse.run))
 
-    def stop(self) -> None:
+    def stop(self, within_seconds: float) -> None:
         """See `Source.stop`."""
+        until = time.monotonic() + within_seconds
         for part in self._parts:
             part.mirror.stop()
         if self._pulse is not None:
             self._pulse.stop()
         self._store.close()
         for thread in self._threads:
-            thread.join(STOP_SECONDS)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def problems(self) -> Mapping[str, str]:
         """See `Source.problems`."""

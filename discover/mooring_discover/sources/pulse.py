@@ -21,11 +21,19 @@ SLOW_SECONDS = 1.5
 class Pulse:
     """Asks a store something small until `stop`."""
 
-    def __init__(self, store: Store, *, lost: Callable[[str], None], recovered: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        lost: Callable[[str], None],
+        recovered: Callable[[], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Prepare; `lost` is called with the reason each time no answer came, `recovered` each time one did."""
         self._store = store
         self._lost = lost
         self._recovered = recovered
+        self._monotonic = monotonic
         self._stopping = Event()
 
     def run(self) -> None:
@@ -39,14 +47,14 @@ class Pulse:
 
     def beat(self) -> None:
         """Ask once."""
-        asked = time.monotonic()
+        asked = self._monotonic()
         try:
             self._store.get(STORE_KEY)
         except Unavailable as error:
             if not self._stopping.is_set():
                 self._lost(str(error))
             return
-        took_seconds = time.monotonic() - asked
+        took_seconds = self._monotonic() - asked
         if took_seconds > SLOW_SECONDS:
             self._lost(f"took {took_seconds:.1f} s to answer")
         self._recovered()

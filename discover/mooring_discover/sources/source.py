@@ -23,8 +23,8 @@ class Source(Protocol):
     def start(self, tell: Tell) -> None:
         """Begin to tell, from threads of its own; `tell` may make them wait."""
 
-    def stop(self) -> None:
-        """Tell nothing more; returns within a second or so."""
+    def stop(self, within_seconds: float) -> None:
+        """Tell nothing more. Threads that a silent registry holds up are not waited for beyond that."""
 
     def problems(self) -> Mapping[str, str]:
         """Return what cannot be read now, key → reason. From any thread."""
