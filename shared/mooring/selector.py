@@ -33,7 +33,7 @@ class Selector:
         """Whether the instance is asked for."""
         if self.name.startswith("/"):
             wanted, present = _segments(self.name), _segments(instance.path)
-            named = len(present) >= len(wanted) and _match(wanted, present[: len(wanted)])
+            named = _match(wanted, present[: len(wanted)])
         else:
             named = _match(self.name.split("/"), instance.service.split("/"))
         return named and set(self.tags) <= set(instance.tags)
