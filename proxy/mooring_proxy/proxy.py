@@ -20,7 +20,8 @@ from mooring.telemetry import get_logger
 from mooring_proxy import metrics
 from mooring_proxy.drivers.driver import Driver
 from mooring_proxy.following import Froze, Known, Position, Updated
-from mooring_proxy.routing import Refused, RoutingTable, Rules, first_table, route
+from mooring_proxy.planning import route
+from mooring_proxy.routing import Refused, RoutingTable, Rules, first_table
 
 RECENT_ENTRIES: Final = 100
 
