@@ -37,7 +37,8 @@ _FULL_ROUND_SECONDS: Final = 600.0
 # Docker may publish a container's ports a moment after its start; some are never published (a network without).
 _PENDING_LOOKS: Final = 6
 _PENDING_FIRST_SECONDS: Final = 0.1
-_AFTER_DEATH_SECONDS: Final = 0.3
+# A listing may still show a container whose death was told; by then it does so no more.
+_AFTER_DEATH_SECONDS: Final = 2.0
 
 CAUSES: Final = {
     "start": "started",
@@ -49,7 +50,7 @@ CAUSES: Final = {
     "update": "updated",
 }
 
-_TOLD_AS_THEY_ARE: Final = frozenset({"kill", "die"})
+_NEVER_SUPERSEDED: Final = frozenset({"kill", "die", "start"})
 
 
 @frozen
@@ -95,6 +96,7 @@ class DockerFeed:
         self._listed_at = 0.0
         self._fingerprints: dict[str, str] = {}
         self._inspected_at: dict[str, float] = {}
+        self._running: set[str] = set()
         self._pending: list[_LookAgain] = []
 
     def stop(self) -> None:
@@ -173,11 +175,14 @@ class DockerFeed:
             self._observe(Signalled(event.container_id, event.attributes.get("signal", ""), event.at))
             return
         if event.action == "die":
+            self._running.discard(event.container_id)
             self._observe(Died(event.container_id, int(event.attributes.get("exitCode") or 0), event.at))
-            # Asked at once, Docker would answer after the clean-up of this container, and all others would wait.
             self._pending.append(_LookAgain(event.container_id, self._clock() + _AFTER_DEATH_SECONDS, _PENDING_LOOKS))
             return
-        self._inspect(event.container_id, CAUSES.get(event.action, "updated"), event.at)
+        # Asked about a container that is starting or ending, Docker answers when it has done with that, a third of a
+        # second later, and the news of all others would wait.
+        if event.action == "start" or event.container_id in self._running:
+            self._inspect(event.container_id, CAUSES.get(event.action, "updated"), event.at)
 
     def _inspect(self, container_id: str, cause: str, at: float, look: int = 0) -> None:
         container = self._ask(container_id)
@@ -203,7 +208,9 @@ class DockerFeed:
             self._inspected_at.pop(container_id, None)
             return None
         self._inspected_at[container_id] = self._clock()
-        return read_container(document)
+        container = read_container(document)
+        (self._running.add if container.running else self._running.discard)(container_id)
+        return container
 
     def _list(self, at_most_seconds: float) -> None:
         """List, inspect what differs and a few of the others, and tell. With 0 seconds everything is inspected."""
@@ -218,6 +225,7 @@ class DockerFeed:
         now = self._clock()
         self._observe(Listed(frozenset(listed), tuple(one for one in answers if one is not None), now))
         self._fingerprints, self._listed_at = listed, now
+        self._running &= listed.keys()
         self._inspected_at = {one: at for one, at in self._inspected_at.items() if one in listed}
 
     def _longest_unseen(self, ids: Iterable[str]) -> set[str]:
@@ -241,12 +249,13 @@ def list_once(engine: Engine, at: float) -> Listed:
 def superseded_left_out(hints: list[_Hint]) -> list[_Hint]:
     """Leave out an event when a later one asks for an inspection of the same container anyway.
 
-    Signals and deaths are kept: they are told as they are. What comes before a reconnection is kept too, for its order.
+    Signals, deaths and starts are kept: they say more than that something changed. What comes before a reconnection is
+    kept too, for its order.
     """
     kept: list[_Hint] = []
     asked: set[str] = set()
     for hint in reversed(hints):
-        if isinstance(hint, DockerEvent) and hint.action not in _TOLD_AS_THEY_ARE:
+        if isinstance(hint, DockerEvent) and hint.action not in _NEVER_SUPERSEDED:
             if hint.container_id in asked:
                 continue
             asked.add(hint.container_id)

@@ -183,6 +183,7 @@ class MemoryEngine:
 
     def _start(self, container_id: str) -> None:
         container = self._containers[container_id]
+        self._emit("connect", container_id)
         started = datetime.fromtimestamp(self._clock(), UTC).isoformat().replace("+00:00", "Z")
         container["State"] |= {"Running": True, "Paused": False, "ExitCode": 0, "StartedAt": started}
         container["NetworkSettings"]["Ports"] = self._published(container_id)
@@ -197,6 +198,7 @@ class MemoryEngine:
         container["State"] |= {"Running": False, "Paused": False, "ExitCode": exit_code}
         container["NetworkSettings"]["Ports"] = {}
         self._emit("die", container_id, exitCode=str(exit_code))
+        self._emit("disconnect", container_id)
 
     def _change(self, container_id: str, action: str, **state: Any) -> None:  # noqa: ANN401 -- fields of Docker's JSON
         with self._changed:

@@ -78,8 +78,13 @@ def _puts(wanted: Wanted, written: Mapping[str, Written], lease: int, now: float
         present = written.get(key)
         if present is None:
             yield _put(key, instance, 0, lease, now)
-        elif present.lease != lease or present.instance is None or not instance.same_as(present.instance):
+        elif present.lease != lease or not _is_same(instance, present.instance):
             yield _put(key, instance, present.revision, lease, now)
+
+
+def _is_same(wanted: Instance, written: Instance | None) -> bool:
+    # What we wrote ourselves is mostly the very value that is wanted, and a comparison of all fields is dear.
+    return written is not None and (wanted is written or wanted.same_as(written))
 
 
 def _marks(wanted: Wanted, written: Mapping[str, Written], lease: int, now: float) -> Iterator[Change]:
@@ -99,8 +104,8 @@ def _deletes(wanted: Wanted, written: Mapping[str, Written]) -> Iterator[Change]
 
 
 def _put(key: str, instance: Instance, revision: int, lease: int, now: float) -> Change:
-    instance = evolve(instance, seen_registry=now)
-    return Change(Put(key, encode_instance(instance).encode(), lease), revision, instance)
+    document = encode_instance(evolve(instance, seen_registry=now))
+    return Change(Put(key, document.encode(), lease), revision, instance)
 
 
 def _transactions(changes: Iterable[Change]) -> Iterator[tuple[Change, ...]]:

@@ -48,12 +48,17 @@ class Withdrawal:
 
 @frozen
 class Known:
-    """One running container, what it comes to, and what last happened to it."""
+    """One running container, what it comes to, and what last happened to it.
+
+    `shown` are the instances that it is published as, in the state `shown_as`; None before that was worked out.
+    """
 
     container: Container
     reading: Reading
     cause: str
     seen: float
+    shown_as: State | None = None
+    shown: tuple[Instance, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -206,32 +211,38 @@ def _cause_against(container: Container) -> str:
 def _wanted(state: Registrar, now: float) -> Registrar:
     """Work out anew what is wanted, after something changed."""
     draining = {one: until for one, until in state.draining.items() if until > now}
-    containers = {
-        one: evolve(known, cause="survived its stop signal", seen=now)
-        if one in state.draining and one not in draining
-        else known
-        for one, known in state.containers.items()
-    }
+    containers = dict(state.containers)
+    for one in state.draining.keys() - draining.keys():
+        containers[one] = evolve(containers[one], cause="survived its stop signal", seen=now)
+    containers = {one: _shown(known, is_draining=one in draining) for one, known in containers.items()}
     state = evolve(state, draining=draining, containers=containers)
     wanted: dict[Key, Instance] = {}
     problems: list[InvalidInput] = list(state.declared_problems)
     # The container that was there first keeps an id that two of them claim.
     for known in sorted(state.containers.values(), key=lambda known: (known.container.started_at, known.container.id)):
         problems.extend(known.reading.problems)
-        for instance in _living(known, is_draining=known.container.id in draining):
+        for instance in known.shown:
             problems.extend(_put_first(wanted, instance))
     for instance in state.declared:
         problems.extend(_put_first(wanted, instance))
     return evolve(state, instances=wanted, problems=tuple(problems))
 
 
-def _living(known: Known, *, is_draining: bool) -> list[Instance]:
-    if _cause_against(known.container):
-        return []
+def _shown(known: Known, *, is_draining: bool) -> Known:
+    """Return a container with the instances that it is published as now.
+
+    The very same values as before unless something changed: a thousand containers that nothing happened to must not
+    cost a comparison each, here or in a writer.
+    """
     ready = State.STARTING if known.container.health == "starting" else State.UP
     state = State.DRAINING if is_draining else ready
+    if known.shown_as is state:
+        return known
+    if _cause_against(known.container):
+        return evolve(known, shown_as=state, shown=())
     cause, seen = known.cause, known.seen
-    return [evolve(one, state=state, cause=cause, seen_docker=seen) for one in known.reading.instances]
+    shown = tuple(evolve(one, state=state, cause=cause, seen_docker=seen) for one in known.reading.instances)
+    return evolve(known, shown_as=state, shown=shown)
 
 
 def _put_first(wanted: dict[Key, Instance], instance: Instance) -> list[DescriptorError]:

@@ -189,7 +189,8 @@ def test_stopping(bench: Bench, heard: Heard, namespace: str) -> None:
     bench.act("stop", container)
     told = heard.until(container, "stop")
     actions = [event.action for event in told]
-    assert actions.index("start") < actions.index("kill") < actions.index("die") < actions.index("stop")
+    order = ["connect", "start", "kill", "die", "disconnect", "stop"]
+    assert [actions.index(action) for action in order] == sorted(actions.index(action) for action in order)
     assert next(event.attributes["signal"] for event in told if event.action == "kill") == "15"
     assert int(next(event.attributes["exitCode"] for event in told if event.action == "die")) >= 0
     assert [event.time_nano for event in told] == sorted(event.time_nano for event in told)

@@ -173,8 +173,7 @@ def test_restarted_on_another_port(host: Host) -> None:
     until(lambda: one.name in host.published())
     one.restart(timeout=1)
     one.reload()
-    (binding, *_) = one.ports["80/tcp"] or ()
-    port = int(binding["HostPort"])
+    port = next(int(binding["HostPort"]) for binding in one.ports["80/tcp"] or ())
     until(lambda: [found.address.port for found in host.published().values()] == [port])
 
 

@@ -8,6 +8,7 @@ from attrs import evolve
 
 from mooring.threads import start
 from mooring_register.addresses import Policy
+from mooring_register.containers import Inspected
 from mooring_register.docker_feed import DockerFeed, list_once, superseded_left_out
 from mooring_register.engine import DockerEvent
 from mooring_register.memory_engine import MemoryEngine
@@ -78,6 +79,35 @@ def test_start_and_stop(watcher: Watcher) -> None:
     assert told.index(Signalled) < told.index(Died)
 
 
+class WatchfulEngine(MemoryEngine):
+    """Notes who asks about a container that does not run: a real engine would let them wait."""
+
+    def __init__(self) -> None:
+        super().__init__(time.time)
+        self.waited_for: list[str] = []
+
+    def inspect(self, container_id: str) -> Inspected | None:
+        """See `Engine.inspect`."""
+        found = super().inspect(container_id)
+        if found is None or not found["State"]["Running"]:
+            self.waited_for.append(container_id)
+        return found
+
+
+def test_nobody_waits_for_a_container_that_starts_or_ends() -> None:
+    """A container is asked about when it has started, and its death is believed: the news of others do not wait."""
+    engine = WatchfulEngine()
+    one = Watcher(engine)
+    one.until(lambda: one.state.listed_at is not None)
+    container = engine.run("web.1", ports=("80/tcp",))
+    one.until(lambda: one.names() == {"/web.1"})
+    engine.stop(container)
+    engine.run("web.2", ports=("80/tcp",))
+    one.until(lambda: one.names() == {"/web.2"})
+    one.feed.stop()
+    assert engine.waited_for == []
+
+
 def test_restart(watcher: Watcher) -> None:
     """A container that is restarted is published on its new port."""
     container = watcher.engine.run("web.1", ports=("80/tcp",))
@@ -139,14 +169,15 @@ def test_a_burst(watcher: Watcher) -> None:
 
 
 def test_superseded() -> None:
-    """Of several events that ask for the same inspection the last one stays; signals and deaths all do."""
+    """Of several events that ask for the same inspection the last one stays; signals, deaths and starts all do."""
     connect, start_event = DockerEvent("connect", "c1", 1), DockerEvent("start", "c1", 2)
+    rename = DockerEvent("rename", "c1", 5)
     kill, die = DockerEvent("kill", "c1", 3), DockerEvent("die", "c1", 4)
     other = evolve(connect, container_id="c2")
     lost = Lost("away", 5.0)
-    assert superseded_left_out([connect, start_event, other]) == [start_event, other]
-    assert superseded_left_out([connect, kill, die, start_event]) == [kill, die, start_event]
-    assert superseded_left_out([connect, lost, start_event]) == [connect, lost, start_event]
+    assert superseded_left_out([connect, rename, other]) == [rename, other]
+    assert superseded_left_out([connect, kill, die, start_event, connect]) == [kill, die, start_event, connect]
+    assert superseded_left_out([connect, lost, rename]) == [connect, lost, rename]
 
 
 def test_a_listing_is_told_before_later_events(engine: MemoryEngine) -> None:
