@@ -28,11 +28,12 @@ from mooring.redis.stream import StreamWriter
 from mooring.telemetry import get_logger
 from mooring.threads import end_watchdog, start, watchdog
 from mooring_discover.leadership import Leadership
+from mooring_discover.metrics import INSTANCES, SUSPECTS
 from mooring_discover.owner import Clock, Owner
 from mooring_discover.publisher import Publisher
 from mooring_discover.sources.etcd import EtcdSource
 from mooring_discover.sources.source import Source
-from mooring_discover.status import readiness, status
+from mooring_discover.status import readiness, status, suspected
 from mooring_discover.suspects import Policy
 
 # The slowest turn writes a hundred thousand instances; it reports progress after each batch.
@@ -169,6 +170,8 @@ def run(
         ready=partial(readiness, owner, leadership),
         state=partial(status, owner, leadership, publisher, sources),
     )
+    INSTANCES.set_function(lambda: sum(map(len, owner.known.shown.services.values())))
+    SUSPECTS.set_function(lambda: len(suspected(owner.known)))
     leadership.start(owner.wake)
     for source in sources:
         source.start(owner.tell)

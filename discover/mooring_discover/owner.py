@@ -16,8 +16,7 @@ from typing import assert_never
 from attrs import frozen
 
 from mooring.backoff import Backoff
-from mooring.catalog import Catalog
-from mooring.errors import WorldError
+from mooring.errors import Fenced, WorldError
 from mooring.facts import EpochBegan
 from mooring.telemetry import get_logger
 from mooring_discover.batches import Wanted, Written, batches
@@ -132,6 +131,11 @@ class Owner:
     def _try_to_write(self, now: float) -> None:
         try:
             self._write(now)
+        except Fenced as error:
+            # Whether we still lead is about to be told by the lead's own thread.
+            log.info("another leads by now", reason=str(error))
+            self._publisher.doubt()
+            self._retry = _Retry(self._clock.monotonic() + PATIENCE.first_seconds)
         except WorldError as error:
             self._note_trouble(str(error), now)
         else:
@@ -147,8 +151,7 @@ class Owner:
         delay = self._retry.backoff.delay_seconds(self._clock.jitter())
         self._retry = _Retry(self._clock.monotonic() + delay, self._retry.backoff.next())
         self._publisher.doubt()
-        written = self._publisher.written
-        self.known = without_vanished(self.known, written.catalog if written else Catalog())
+        self.known = without_vanished(self.known, self._publisher.may_hold())
 
     def _write(self, now: float) -> None:
         epoch = self._leadership.epoch

@@ -4,9 +4,11 @@ What is written advances only by an `Appended`. After anything else there is *do
 the next append:
 
 - another run id than the head's, or no head: the stream is gone, a new incarnation has to be begun;
-- the answer to a batch was lost: the very same batch is sent once more, and Redis tells whether it had it;
-- the head is where we left it: nothing happened;
-- anything else: somebody else wrote. The catalog is read anew.
+- the head is where we left it: nothing happened, a batch without an answer was not written;
+- anything else: that batch was written after all, or somebody else wrote. The catalog is read anew.
+
+If a batch that counted as not written arrives late all the same, the next one does not follow the head any more, and is
+overtaken: doubt again. So no batch is ever sent twice, and what it said is not said when it is no longer true.
 
 Decides nothing about instances. Belongs to the owner's thread.
 """
@@ -18,6 +20,7 @@ from typing import TypeAlias
 
 from attrs import evolve, frozen
 
+from mooring.catalog import Catalog
 from mooring.errors import Fenced, InvalidInput
 from mooring.facts import EpochBegan
 from mooring.redis.stream import Appended, Batch, Head, StreamWriter
@@ -51,7 +54,10 @@ Standing: TypeAlias = Unchanged | Reread | Absent
 
 
 class Publisher:
-    """Appends to one stream on behalf of a leader."""
+    """Appends to one stream on behalf of a leader.
+
+    `written` is None while there is nothing to continue. `epoch_is_open`: the epoch's first entry is written.
+    """
 
     def __init__(
         self,
@@ -69,12 +75,15 @@ class Publisher:
         self._progress = progress
         self._doubt = True
         self._unanswered: Batch | None = None
-        self._opened: tuple[str, int] | None = None
+        self.epoch_is_open = False
 
-    @property
-    def epoch_is_open(self) -> bool:
-        """Whether the epoch's first entry is known to be written."""
-        return self.written is not None and self._opened == (self.written.incarnation, self.written.epoch)
+    def may_hold(self) -> tuple[Catalog, ...]:
+        """Return the catalogs that may stand in Redis: what is written, and that with a batch without an answer."""
+        if self.written is None:
+            return ()
+        if self._unanswered is None:
+            return (self.written.catalog,)
+        return (self.written.catalog, advanced(self.written, self._unanswered).catalog)
 
     def doubt(self) -> None:
         """Look at the head again before the next append."""
@@ -98,12 +107,9 @@ class Publisher:
             return Absent(run_id)
         if head.epoch != epoch:
             raise Fenced(f"the head holds epoch {head.epoch}, ours is {epoch}")
-        if self._unanswered is not None and self._unanswered.epoch == epoch:
-            self.append([self._unanswered])
-            head = self._head() or head
         standing = self._compare(head)
         if not isinstance(standing, Absent):
-            self._doubt = False
+            self._doubt, self._unanswered = False, None
         return standing
 
     def begin(self, epoch: int, run_id: str) -> None:
@@ -118,13 +124,13 @@ class Publisher:
         log.info("stream begun anew", incarnation=incarnation, epoch=epoch)
         INCARNATIONS.inc()
         self.written = Written(incarnation=incarnation, epoch=epoch)
-        self._doubt = False
+        self._doubt = self.epoch_is_open = False
 
     def append(self, batches: Iterable[Batch]) -> bool:
         """Append batches in order; False when one was overtaken: what stands in the stream is to be looked at again.
 
         Raises:
-            Unavailable: Redis does not answer. The batch in question is sent again by `look`.
+            Unavailable: Redis does not answer. Whether it has the batch in question is found out by `look`.
         """
         for batch in batches:
             self._doubt, self._unanswered = True, batch
@@ -163,6 +169,7 @@ class Publisher:
         ours = written and (written.incarnation, written.epoch, written.sequence)
         if ours == (head.incarnation, head.epoch, head.sequence):
             return Unchanged()
+        newest = self._stream.tail(1)
         try:
             catalog = self._stream.catalog()
         except InvalidInput as error:
@@ -178,6 +185,8 @@ class Publisher:
             ports=self._stream.ports(),
             sources=head.sources,
         )
+        # Every epoch opens with its own entry, so any entry of ours says that it stands there.
+        self.epoch_is_open = any(entry.fields.get("epoch") == str(head.epoch) for entry in newest)
         log.info("stream taken up", incarnation=head.incarnation, epoch=head.epoch, sequence=head.sequence)
         return Reread(self.written)
 
@@ -189,5 +198,4 @@ class Publisher:
         SEQUENCE.set(batch.after + len(batch.entries))
         for entry in batch.entries:
             FACTS.labels(entry.fact.type).inc()
-            if isinstance(entry.fact, EpochBegan):
-                self._opened = (batch.incarnation, batch.epoch)
+            self.epoch_is_open = self.epoch_is_open or isinstance(entry.fact, EpochBegan)

@@ -102,9 +102,12 @@ def without_old_origins(known: Known, now: float) -> Known:
     return known if len(kept) == len(known.origins) else evolve(known, origins=kept)
 
 
-def without_vanished(known: Known, written: Catalog) -> Known:
-    """Return the state without the origins of what came and went while nothing could be written."""
-    there = [known.shown, written]
+def without_vanished(known: Known, written: Iterable[Catalog]) -> Known:
+    """Return the state without the origins of what came and went while nothing could be written.
+
+    `written` are the catalogs that may stand in Redis.
+    """
+    there = [known.shown, *written]
     kept = {key: one for key, one in known.origins.items() if any(_holds(catalog, key) for catalog in there)}
     return known if len(kept) == len(known.origins) else evolve(known, origins=kept)
 

@@ -7,8 +7,10 @@ from typing import TypeAlias
 
 from mooring_discover.hearing import SourceView
 from mooring_discover.leadership import Leadership
+from mooring_discover.observations import Key
 from mooring_discover.owner import Owner
 from mooring_discover.publisher import Publisher
+from mooring_discover.reducer import Known
 from mooring_discover.sources.source import Source
 
 View: TypeAlias = Mapping[str, object]
@@ -32,7 +34,6 @@ def _because(view: SourceView) -> str:
 def status(owner: Owner, leadership: Leadership, publisher: Publisher, sources: Iterable[Source]) -> View:
     """Return the whole state, as json can write it."""
     known, problems = owner.known, {source.name: dict(source.problems()) for source in sources}
-    suspects = [*known.inherited.view.suspects, *(key for view in known.views.values() for key in view.suspects)]
     return {
         "role": "leading" if leadership.epoch is not None else "standing by",
         "leader": leadership.leader,
@@ -42,9 +43,15 @@ def status(owner: Owner, leadership: Leadership, publisher: Publisher, sources: 
         "services": len(known.shown.services),
         "instances": sum(map(len, known.shown.services.values())),
         "bindings": len(known.shown.bindings),
-        "suspects": sorted(key if isinstance(key, str) else "|".join(key) for key in suspects),
+        "suspects": sorted(key if isinstance(key, str) else "|".join(key) for key in suspected(known)),
         "not_written": len(known.origins),
     }
+
+
+def suspected(known: Known) -> list[Key]:
+    """Return the keys that vanished without a word and are held."""
+    views = [known.inherited.view, *known.views.values()]
+    return [key for view in views for key in view.suspects]
 
 
 def _redis(owner: Owner, leadership: Leadership, publisher: Publisher) -> View:

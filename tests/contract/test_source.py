@@ -130,7 +130,7 @@ def test_what_is_there_is_listed_in_two_parts(bench: Bench) -> None:
     assert instances.down == {("web", "c"): "stopped"}
     assert instances.unreadable == {"/services/web/x"}
     assert wishes.bindings == (BINDING,)
-    assert wishes.hosts == {"h1"}
+    assert wishes.hosts == frozenset({"h1"})
     assert set(bench.source.problems()) == {"/services/web/x"}
 
 

@@ -199,6 +199,23 @@ def test_outage_ends_with_one_minimal_difference() -> None:
     check(one.stream)
 
 
+def test_what_was_written_without_an_answer_and_is_gone_by_then_is_removed_with_its_cause() -> None:
+    """The addition stands in Redis though nobody heard so; the withdrawal that came meanwhile is not forgotten."""
+    one = desk()
+    one.turn(listed(fleet(2)))
+    one.stream.lose_answer()
+    passing = instance("job", port=9999)
+    one.turn(seen(passing))
+    one.stream.fail("away")
+    one.turn(withdrawn(passing.key, "exited 0"), after_seconds=1.0)
+    one.turn(after_seconds=5.0)
+    one.stream.recover()
+    one.quiet_down()
+    assert types(one)[3:] == ["instance-added", "instance-removed"]
+    assert one.stream.tail(1)[0].fields["cause"] == "exited 0"
+    check(one.stream)
+
+
 def test_paused_leader_that_wakes_is_fenced() -> None:
     """Another led meanwhile: the first one's batch is refused, and it stands by."""
     one = desk()

@@ -140,8 +140,8 @@ def test_settled_state_remembers_no_origins() -> None:
     assert without_old_origins(known, 160.0) is known
     assert not without_old_origins(known, 160.1).origins
     gone = hear(known, withdrawn(one.key))
-    assert not without_vanished(gone, Catalog()).origins
-    assert without_vanished(gone, catalog_of([one])) is gone
+    assert not without_vanished(gone, []).origins
+    assert without_vanished(gone, [Catalog(), catalog_of([one])]) is gone
 
 
 class AgainstADictionary(RuleBasedStateMachine):
