@@ -179,3 +179,14 @@ def test_etcd_away(own_etcd_server: EtcdServer, tmp_path: Path, namespace: str) 
         assert process.poll() is None
     finally:
         site.end()
+
+
+def test_an_admin_port_that_is_taken(site: Site) -> None:
+    """A port that somebody else has is a wrong configuration: status 2, named, and nothing half-started."""
+    site.declare(8001)
+    first = site.ready(site.register())
+    taken = f"127.0.0.1:{site.admins[first.pid]}"
+    second = site.register("--admin", taken, host=f"{site.host}-second")
+    assert second.wait(timeout=DEADLINE_SECONDS) == 2
+    assert f"--admin: {taken}: Address already in use" in site.logged()
+    assert site.store.get(f"/mooring/hosts/{site.host}-second") is None

@@ -1,0 +1,106 @@
+"""The loop that holds the state."""
+
+from collections.abc import Mapping
+
+from mooring.model import Instance, State
+from mooring_register import metrics
+from mooring_register.addresses import Policy
+from mooring_register.containers import Container, PortMapping
+from mooring_register.observations import Died, Inspected, Listed, Lost, Observation, Signalled
+from mooring_register.owner import Owner
+from mooring_register.registrar import Key, Registrar, Withdrawal
+
+WEB = Container(
+    id="c1", name="/web.1", image="web", started_at=100.0, ports=(PortMapping(80, "tcp", "0.0.0.0", 32768),)
+)
+KEY = ("web", "h:web.1:80")
+LISTED = Listed(frozenset({"c1"}), (WEB,), 900.0)
+
+
+class Recorder:
+    """A writer that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.wanted: list[Mapping[Key, Instance]] = []
+        self.withdrawals: list[Mapping[Key, Withdrawal]] = []
+
+    def deliver(self, instances: Mapping[Key, Instance], withdrawals: Mapping[Key, Withdrawal]) -> int:
+        """See `Writer.deliver`."""
+        self.wanted.append(instances)
+        self.withdrawals.append(withdrawals)
+        return len(self.wanted)
+
+
+class Loop:
+    """An owner with two writers, and a clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.writers = (Recorder(), Recorder())
+        self.owner = Owner(Registrar(policy=Policy(host="")), lambda: self.now, lambda: self.now)
+        self.owner.begin(Policy(host="h", ip="10.0.0.1"), self.writers)
+
+    def observe(self, *observations: Observation) -> Recorder:
+        """Take a turn with these observations; return what a writer was told so far."""
+        for observation in observations:
+            self.owner.observe(observation)
+        self.owner.end()
+        self.owner.run()
+        assert self.writers[0].wanted == self.writers[1].wanted
+        return self.writers[0]
+
+
+def test_nothing_before_the_listing() -> None:
+    """No writer hears anything before the source was listed: it would withdraw what is merely not known yet."""
+    loop = Loop()
+    assert loop.observe(Inspected(WEB, "started", 900.0)).wanted == []
+    assert [list(wanted) for wanted in loop.observe(LISTED).wanted] == [[KEY]]
+
+
+def test_an_empty_host() -> None:
+    """A host on which nothing runs is told as that: what an earlier register left there has to go."""
+    assert Loop().observe(Listed(frozenset(), (), 900.0)).wanted == [{}]
+
+
+def test_only_what_changed_is_told() -> None:
+    """Looking again at what did not change tells the writers nothing."""
+    loop = Loop()
+    loop.observe(LISTED)
+    assert len(loop.observe(Inspected(WEB, "updated", 901.0), Lost("away", 902.0), LISTED).wanted) == 1
+
+
+def test_one_turn_for_many_observations() -> None:
+    """What came together is told together, with the reasons."""
+    loop = Loop()
+    loop.observe(LISTED)
+    told = loop.observe(Signalled("c1", "15", 999.0), Died("c1", 0, 999.5))
+    assert told.wanted[1:] == [{}]
+    assert told.withdrawals[1:] == [{KEY: Withdrawal("stopped", 999.5)}]
+
+
+def test_time_alone() -> None:
+    """A container that survived its stop signal is up again without any further observation."""
+    loop = Loop()
+    loop.observe(LISTED)
+    loop.observe(Signalled("c1", "15", 999.0))
+    loop.now = 1014.5
+    states = [[one.state for one in wanted.values()] for wanted in loop.observe().wanted]
+    assert states == [[State.UP], [State.DRAINING], [State.UP]]
+
+
+def test_a_problem_is_counted_once() -> None:
+    """A problem counts when it is first seen, and again only when it had gone."""
+    broken = Container(id="c2", name="/b", image="b", ports=WEB.ports, labels={"SERVICE_WEIGHT": "heavy"})
+    before = metrics.problems._value.get()  # noqa: SLF001 -- the library has no other way to ask
+    loop = Loop()
+    listed = Listed(frozenset({"c2"}), (broken,), 900.0)
+    loop.observe(listed)
+    loop.observe(listed, LISTED)
+    assert metrics.problems._value.get() == before + 1  # noqa: SLF001 -- the same
+
+
+def test_idle() -> None:
+    """How long ago the last turn was is known to the keep-alive."""
+    loop = Loop()
+    loop.now += 40.0
+    assert loop.owner.idle_seconds() == 40.0
