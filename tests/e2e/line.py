@@ -15,11 +15,10 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from attrs import frozen
-from mooring.etcd.client import EtcdStore, connect
 
 from mooring.entries import Entry, decode_entry
-from mooring.keys import RedisNames
-from mooring.model import Address
+from mooring.etcd.client import EtcdStore, connect
+from mooring.model import Address, parse_address
 from mooring.redis.client import RedisStream
 from tests.servers import HOST, EtcdServer, RedisServer, Server, ask, free_port
 
@@ -80,7 +79,7 @@ class Line:
     @contextmanager
     def store(self) -> Iterator[EtcdStore]:
         """Look at the registry."""
-        store = connect([self.etcd.address])
+        store = connect([parse_address(self.etcd.address)])
         try:
             yield store
         finally:
@@ -89,7 +88,7 @@ class Line:
     @contextmanager
     def stream(self) -> Iterator[RedisStream]:
         """Look at the stream."""
-        stream = RedisStream(self.redis.url, RedisNames())
+        stream = RedisStream.from_url(self.redis.url)
         try:
             yield stream
         finally:
@@ -105,6 +104,15 @@ class Line:
         with self.stream() as stream:
             decoded = (decode_entry(raw.sequence, raw.fields) for raw in stream.tail(10_000))
             return tuple(entry for entry in decoded if entry is not None)
+
+    def swallowed(self, backend: Address) -> frozenset[int]:
+        """Return the clients' ports of connections whose bytes went to that backend, and nothing came back."""
+        ended = (event for proxy in self.proxies for event in proxy.events("connection ended"))
+        return frozenset(
+            parse_address(str(event["client"])).port
+            for event in ended
+            if event["backend"] == str(backend) and event["bytes_up"] and not event["bytes_down"]
+        )
 
     def applied(self, proxy: Part) -> Mapping[int, float]:
         """Return when the proxy had applied each entry, by sequence (epoch seconds)."""
@@ -132,7 +140,16 @@ def running_line(directory: Path, register_options: Sequence[str]) -> Iterator[L
             Part(
                 _made(directory, f"proxy-{address}"),
                 "proxy",
-                ["--redis", url, "--address", address, "--state-dir", str(_made(directory, f"state-{address}"))],
+                [
+                    "--redis",
+                    url,
+                    "--address",
+                    address,
+                    "--log-level",
+                    "debug",
+                    "--state-dir",
+                    str(_made(directory, f"state-{address}")),
+                ],
             )
             for address in ("127.0.0.1", "127.0.0.2")
         )

@@ -26,10 +26,14 @@ _ANSWER = re.compile(rb"HTTP/1\.1 200 OK\r\n.*\r\n\r\ninstance=(?P<instance>\S+)
 
 @frozen
 class Outcome:
-    """What became of one request: who answered it, or why nobody did. `at` is when it was sent (epoch seconds)."""
+    """What became of one request: who answered it, or why nobody did.
+
+    `at` is when it was sent (epoch seconds), `port` the client's own, 0 when it could not even connect.
+    """
 
     request_id: str
     target: Address
+    port: int
     at: float
     seconds: float
     instance: str = ""
@@ -98,22 +102,35 @@ class Load:
         await asyncio.gather(*running)
 
     async def _ask(self, request_id: str, target: Address) -> None:
-        at = time.time()
+        at, asking = time.time(), _Asking(target)
         try:
-            answer = await asyncio.wait_for(_get(target, request_id), TIMEOUT_SECONDS)
+            answer = await asyncio.wait_for(asking.get(request_id), TIMEOUT_SECONDS)
         except (OSError, TimeoutError) as error:
-            self._outcomes.append(Outcome(request_id, target, at, time.time() - at, error=repr(error)))
+            self._note(request_id, asking, at, error=repr(error))
             return
         found = _ANSWER.fullmatch(answer)
-        instance = found["instance"].decode() if found else ""
-        wrong = "" if found else f"answered {answer[:80]!r}"
-        self._outcomes.append(Outcome(request_id, target, at, time.time() - at, instance, wrong))
+        if found:
+            self._note(request_id, asking, at, instance=found["instance"].decode())
+        else:
+            self._note(request_id, asking, at, error=f"answered {answer[:80]!r}")
+
+    def _note(self, request_id: str, asking: _Asking, at: float, *, instance: str = "", error: str = "") -> None:
+        seconds = time.time() - at
+        self._outcomes.append(Outcome(request_id, asking.target, asking.port, at, seconds, instance, error))
 
 
-async def _get(target: Address, request_id: str) -> bytes:
-    reader, writer = await asyncio.open_connection(target.host, target.port)
-    try:
-        writer.write(f"GET / HTTP/1.1\r\nHost: test\r\nX-Request-Id: {request_id}\r\n\r\n".encode())
-        return await reader.read(-1)
-    finally:
-        writer.close()
+class _Asking:
+    """One request on a connection of its own."""
+
+    def __init__(self, target: Address) -> None:
+        self.target = target
+        self.port = 0
+
+    async def get(self, request_id: str) -> bytes:
+        reader, writer = await asyncio.open_connection(self.target.host, self.target.port)
+        try:
+            self.port = writer.get_extra_info("sockname")[1]
+            writer.write(f"GET / HTTP/1.1\r\nHost: test\r\nX-Request-Id: {request_id}\r\n\r\n".encode())
+            return await reader.read(-1)
+        finally:
+            writer.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_network
 
 import docker
 from attrs import field, frozen
@@ -43,7 +44,7 @@ class Whoamis:
     def published_port(self, container: Container) -> int:
         """Return the host's port that leads to the container now."""
         container.reload()
-        return int(container.ports[f"{PORT}/tcp"][0]["HostPort"])
+        return int(container.attrs["NetworkSettings"]["Ports"][f"{PORT}/tcp"][0]["HostPort"])
 
     def received(self, container: Container) -> frozenset[str]:
         """Return the ids of the requests whose bytes had reached the container, from its own log."""
@@ -76,6 +77,7 @@ def bridge_gateway() -> str:
     client = docker.from_env()
     try:
         config = client.networks.get("bridge").attrs["IPAM"]["Config"]
-        return str(next(part["Gateway"] for part in config if "Gateway" in part))
+        # Engine 20.10 names no gateway of its default bridge; it takes the subnet's first address.
+        return str(config[0].get("Gateway") or next(ip_network(config[0]["Subnet"]).hosts()))
     finally:
         client.close()

@@ -11,18 +11,20 @@ from collections.abc import Callable
 from typing import Final
 
 from attrs import frozen, mutable
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IConnector, IHalfCloseableProtocol, IReactorTCP, IReactorTime
 from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from mooring.telemetry import get_logger
 from mooring_proxy import metrics
 from mooring_proxy.pool import Pool
 from mooring_proxy.relay import halves
 from mooring_proxy.relay.halves import Command, Halves, Side
-from mooring_proxy.relay.sockets import Transport, as_tcp, is_connected_to_itself, reset_after_flush, tune
+from mooring_proxy.relay.sockets import Transport, as_tcp, is_connected_to_itself, peer_of, reset_after_flush, tune
 from mooring_proxy.routing import Backend, BackendKey
+
+log = get_logger()
 
 # A client waits this long for a backend at most, however many there are to be tried.
 SEARCH_SECONDS: Final = 5.0
@@ -64,7 +66,8 @@ class RelayedConnection:
         self._backend: Backend | None = None
         self._tried: set[BackendKey] = set()
         self._halves = Halves.BOTH_OPEN
-        self._carried = False
+        self._served_by: Backend | None = None
+        self._bytes = {Side.DOWNSTREAM: 0, Side.UPSTREAM: 0}
         self._deadline = origin.clock.seconds() + SEARCH_SECONDS
 
     # ------------------------------------------------------------------------------------------ the search
@@ -128,6 +131,7 @@ class RelayedConnection:
     def _join(self, upstream: End) -> None:
         self._connector = None
         self._upstream = upstream
+        self._served_by = self._backend
         up, down = upstream.tcp, self.downstream.tcp
         up.registerProducer(down, streaming=True)
         down.registerProducer(up, streaming=True)
@@ -136,13 +140,17 @@ class RelayedConnection:
 
     def carry(self, end: End, data: bytes) -> None:
         """Hand bytes of one end to the other."""
-        self._carried = True
+        self._bytes[end.side] += len(data)
         across = self._across(end)
         if across is not None:
             across.write(data)
 
     def ended(self, end: End) -> None:
         """Take note that an end has sent everything."""
+        if end is self._upstream and self._may_try_another():
+            end.tcp.abortConnection()
+            self._try_another()
+            return
         self._halves, command = halves.ended(self._halves, end.side)
         if command is Command.FINISH_OTHER:
             self._finish(self._across(end))
@@ -150,10 +158,10 @@ class RelayedConnection:
             self._close(self.downstream.tcp)
             self._close(self._across(self.downstream))
 
-    def lost(self, end: End, reason: Failure) -> None:
-        """Take note that an end is gone."""
+    def lost(self, end: End) -> None:
+        """Take note that an end is gone; why makes no difference."""
         end.gone = True
-        if end is self._upstream and self._may_try_another(reason):
+        if end is self._upstream and self._may_try_another():
             self._try_another()
             return
         if end is self._upstream:
@@ -168,11 +176,13 @@ class RelayedConnection:
             self._connector.disconnect()
         self._forget_if_gone()
 
-    def _may_try_another(self, reason: Failure) -> bool:
-        """Whether the backend was lost before a byte went either way, so that the client need not know."""
-        clean = isinstance(reason.value, ConnectionDone)
+    def _may_try_another(self) -> bool:
+        """Whether the backend ended before a byte went either way, so that the client need not know.
+
+        A process that is killed between its accept and its first read ends like one that has nothing to say.
+        """
         in_time = self._origin.clock.seconds() < self._deadline
-        return self._halves is Halves.BOTH_OPEN and not self._carried and not clean and in_time
+        return self._halves is Halves.BOTH_OPEN and not any(self._bytes.values()) and in_time
 
     def _try_another(self) -> None:
         self._upstream = None
@@ -217,6 +227,14 @@ class RelayedConnection:
     def _forget_if_gone(self) -> None:
         if self.downstream.gone and self._connector is None and (self._upstream is None or self._upstream.gone):
             self._origin.over(self)
+            log.debug(
+                "connection ended",
+                client=str(peer_of(self.downstream.tcp)),
+                service=self._origin.service,
+                backend=str(self._served_by.address) if self._served_by else "",
+                bytes_up=self._bytes[Side.DOWNSTREAM],
+                bytes_down=self._bytes[Side.UPSTREAM],
+            )
 
 
 @implementer(IHalfCloseableProtocol)
@@ -248,9 +266,9 @@ class End(Protocol):
     def writeConnectionLost(self) -> None:
         """Our own FIN is out: nothing follows from it."""
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002 -- Twisted's signature
         """See Protocol."""
-        self._connection.lost(self, reason)
+        self._connection.lost(self)
 
 
 class _Dial(ClientFactory):

@@ -5,12 +5,15 @@ Knows nothing of routes and backends.
 
 from __future__ import annotations
 
+import socket
 from typing import Any, Final, Protocol, cast
 
 from twisted.internet.interfaces import IAddress, IPullProducer, ITransport
 from twisted.internet.tcp import Port
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from mooring.model import Address
 
 BACKLOG: Final = 4096
 
@@ -19,6 +22,7 @@ class Transport(Protocol):
     """A TCP transport of Twisted, as far as the relay uses it."""
 
     def write(self, data: bytes) -> None: ...  # noqa: D102 -- Twisted's, as are all of these
+    def getHandle(self) -> socket.socket: ...  # noqa: D102, N802
     def startWriting(self) -> None: ...  # noqa: D102, N802
     def loseConnection(self) -> None: ...  # noqa: D102
     def loseWriteConnection(self) -> None: ...  # noqa: D102
@@ -44,9 +48,29 @@ def tune(transport: Transport) -> None:
     transport.setTcpKeepAlive(True)
 
 
+def peer_of(transport: Transport) -> Address:
+    """Return who is at the other end."""
+    peer: Any = transport.getPeer()
+    return Address(peer.host, peer.port)
+
+
 def is_connected_to_itself(transport: Transport) -> bool:
     """Whether a dead port of this machine was given to our own end of the connection, so that we speak to ourselves."""
     return bool(transport.getHost() == transport.getPeer())
+
+
+def send_at_once(transport: Transport, data: bytes) -> int | None:
+    """Send past the transport's buffer, which must be empty; return how many bytes the kernel took.
+
+    None: the connection is lost, and was before any of these bytes could be sent. Writing to the transport instead
+    would tell of the loss too, but not whether the bytes had gone.
+    """
+    try:
+        return transport.getHandle().send(data)
+    except BlockingIOError:
+        return 0
+    except OSError:
+        return None
 
 
 def reset_after_flush(transport: Transport) -> None:

@@ -117,6 +117,20 @@ def test_a_backend_lost_before_the_first_byte_is_replaced() -> None:
     assert counts(relay) == {"a": Count(failed=1), "b": Count(open=1, total=1)}
 
 
+def test_a_backend_that_ends_before_the_first_byte_is_replaced() -> None:
+    """A process killed between its accept and its first read sends FIN: nobody has heard anything, so another may."""
+    relay = Relay("a", "b")
+    _, upstream, dying = joined(relay)
+    upstream.readConnectionLost()
+    assert dying.ending == ["abort"]
+    assert relay.down.ending == []
+    _, up = relay.accept_upstream()
+    relay.connection.downstream.dataReceived(b"GET")
+    assert up.written == b"GET"
+    relay.lose(upstream)
+    assert relay.down.ending == []
+
+
 @pytest.mark.parametrize("said_by", ["client", "backend"])
 def test_after_the_first_byte_nothing_is_tried_again(said_by: str) -> None:
     """Bytes that may have had an effect are never sent twice: the loss is passed on."""
