@@ -103,6 +103,29 @@ def test_emptied_redis_is_begun_anew_and_complete_again() -> None:
     check(one.stream)
 
 
+class Reborn(MemoryStream):
+    """A stream in a Redis that can be started again with its data."""
+
+    lives = 1
+
+    def run_id(self) -> str:
+        """Return another id in each life."""
+        return f"life-{self.lives}"
+
+
+def test_redis_of_another_life_is_begun_anew() -> None:
+    """Its data may be there, but nobody can tell how much of the tail; a successor does not continue it either."""
+    stream = Reborn(lambda: 0.0)
+    one = Desk(stream)
+    one.turn(listed(fleet(2)))
+    assert head(one).run_id == "life-1"
+    stream.lives = 2
+    one.restart()
+    one.turn(listed(fleet(2)))
+    assert (head(one).incarnation, head(one).run_id) == ("incarnation-2", "life-2")
+    check(stream)
+
+
 def test_incarnation_completes_only_when_every_source_has_listed() -> None:
     """One source of two is enough to begin, not to be complete."""
     one = Desk(MemoryStream(lambda: 0.0), sources=(FIRST, "second"))
