@@ -24,6 +24,31 @@ LOCAL = IPv4Address("TCP", "192.0.2.9", 50000)
 
 
 @mutable(eq=False)
+class Handle:
+    """The socket below a transport: takes at most `room` bytes at once, or none when the peer has ended or is lost."""
+
+    transport: TcpTransport
+    room: int = 1 << 20
+    lost: bool = False
+    ended: bool = False
+
+    def send(self, data: bytes) -> int:
+        """Take bytes."""
+        if self.lost:
+            raise BrokenPipeError
+        if not self.room:
+            raise BlockingIOError
+        self.transport.write(data[: self.room])
+        return min(self.room, len(data))
+
+    def recv(self, size: int, flags: int) -> bytes:
+        """Look whether the peer has ended."""
+        if not self.ended:
+            raise BlockingIOError
+        return b""
+
+
+@mutable(eq=False)
 class TcpTransport:
     """One end of a connection as its protocol sees it; `did` is what was asked of it, in order.
 
@@ -36,6 +61,13 @@ class TcpTransport:
     written: bytes = b""
     reading: bool = True
     producer: Any = None
+    handle: Any = None
+
+    def getHandle(self) -> Handle:  # noqa: N802 -- Twisted's name
+        """Return the socket."""
+        self.handle = self.handle or Handle(self)
+        assert isinstance(self.handle, Handle)
+        return self.handle
 
     def write(self, data: bytes) -> None:
         """Take bytes for the peer."""
@@ -146,11 +178,12 @@ class Relay:
         """The addresses dialled so far, and the timeout of the last."""
         return [(client[0], client[1]) for client in self.reactor.tcpClients]
 
-    def accept_upstream(self, *, itself: bool = False) -> tuple[Protocol, TcpTransport]:
-        """Let the last attempt succeed; return the backend's end and its transport."""
+    def accept_upstream(self, *, itself: bool = False, lost: bool = False) -> tuple[Protocol, TcpTransport]:
+        """Let the last attempt succeed, if only to be lost at once; return the backend's end and its transport."""
         end = self.reactor.tcpClients[-1][2].buildProtocol(None)
         assert isinstance(end, Protocol)
         transport = TcpTransport(peer=LOCAL if itself else CLIENT)
+        transport.getHandle().lost = lost
         cast("Any", end).makeConnection(transport)
         return end, transport
 

@@ -11,6 +11,11 @@ OPEN: Final = Gauge("mooring_proxy_connections_open", "Connections open now.")
 CONNECT_FAILURES: Final = Counter(
     "mooring_proxy_connect_failures_total", "Attempts to reach a backend that failed, by service.", ["service"]
 )
+LOST: Final = Counter(
+    "mooring_proxy_backend_lost_total",
+    "Connections that were cut short by the loss of their backend, by service.",
+    ["service"],
+)
 TURNED_AWAY: Final = Counter(
     "mooring_proxy_turned_away_total",
     "Connections closed because no backend could be reached, by service.",

@@ -57,6 +57,10 @@ class Pool:
                 return self._balancer.pick(candidates)
         return None
 
+    def has_another(self, tried: Collection[BackendKey]) -> bool:
+        """Whether `pick` would return a backend; nobody's turn is taken."""
+        return any(one.key not in tried for tier in self._tiers for one in tier)
+
     def opened(self, key: BackendKey) -> None:
         """Count a connection that begins, or the attempt at one."""
         count = self._counts.setdefault(key, Count())

@@ -11,10 +11,13 @@ from threading import Event
 from typing import Final, Protocol
 
 from mooring.errors import WorldError
+from mooring.telemetry import get_logger
 from mooring_proxy.proxy import Standing
 
 RENEWED_SECONDS: Final = 1.0
 EXPIRY_SECONDS: Final = 5
+
+log = get_logger()
 
 
 class Board(Protocol):
@@ -68,3 +71,6 @@ class Presence:
             self._board.announce(self._id, self._fields(), expiry_seconds=EXPIRY_SECONDS)
         except WorldError:
             return
+        except Exception:
+            # Nobody's traffic ends because we cannot say how we are.
+            log.exception("bug: the proxy cannot announce itself")

@@ -6,6 +6,7 @@ The main thread is the reactor's. Beside it: the stream's reader, the presence, 
 from __future__ import annotations
 
 import random
+import resource
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -52,9 +53,16 @@ log = get_logger()
 def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then drain; a second signal ends the draining."""
     send_logs_to(log)
+    allow_many_connections()
     running = Running(cast("PosixReactorBase", global_reactor), settings)
     admin = open_admin(settings.admin, running)
     running.run(admin)
+
+
+def allow_many_connections() -> None:
+    """Raise the limit of open files to what the system permits: each connection takes two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def rules(settings: Settings) -> Rules:

@@ -90,3 +90,6 @@ class Saver:
             self._save(self._directory, known)
         except OSError as error:
             log.error("the table cannot be stored", problem=str(error))  # noqa: TRY400 -- no bug, no stack
+        except Exception:
+            # Nobody's traffic ends because a later start will know less.
+            log.exception("bug: the table cannot be stored")

@@ -11,17 +11,22 @@ from collections.abc import Callable
 from typing import Final
 
 from attrs import frozen, mutable
-from twisted.internet.interfaces import IAddress, IConnector, IHalfCloseableProtocol, IReactorTCP, IReactorTime
-from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
-from twisted.python.failure import Failure
-from zope.interface import implementer
+from twisted.internet.interfaces import IConnector, IReactorTCP, IReactorTime
 
 from mooring.telemetry import get_logger
 from mooring_proxy import metrics
 from mooring_proxy.pool import Pool
 from mooring_proxy.relay import halves
+from mooring_proxy.relay.ends import Dial, End
 from mooring_proxy.relay.halves import Command, Halves, Side
-from mooring_proxy.relay.sockets import Transport, as_tcp, is_connected_to_itself, peer_of, reset_after_flush, tune
+from mooring_proxy.relay.sockets import (
+    Transport,
+    is_connected_to_itself,
+    peer_of,
+    reset_after_flush,
+    send_at_once,
+    tune,
+)
 from mooring_proxy.routing import Backend, BackendKey
 
 log = get_logger()
@@ -68,6 +73,7 @@ class RelayedConnection:
         self._halves = Halves.BOTH_OPEN
         self._served_by: Backend | None = None
         self._bytes = {Side.DOWNSTREAM: 0, Side.UPSTREAM: 0}
+        self._held = b""  # the first bytes of a client whose backend ended before it could be sent any
         self._deadline = origin.clock.seconds() + SEARCH_SECONDS
 
     # ------------------------------------------------------------------------------------------ the search
@@ -89,7 +95,7 @@ class RelayedConnection:
         self._tried.add(backend.key)
         self._origin.pool.opened(backend.key)
         self._connector = self._origin.reactor.connectTCP(
-            backend.address.host, backend.address.port, _Dial(self), timeout=timeout_seconds
+            backend.address.host, backend.address.port, Dial(self), timeout=timeout_seconds
         )
 
     def dial_failed(self) -> None:
@@ -135,20 +141,36 @@ class RelayedConnection:
         up, down = upstream.tcp, self.downstream.tcp
         up.registerProducer(down, streaming=True)
         down.registerProducer(up, streaming=True)
-        down.resumeProducing()
         metrics.CONNECTIONS.labels(self._origin.service).inc()
+        held, self._held = self._held, b""
+        if held:
+            self._send_first(upstream, held)
+        if self._upstream is upstream:
+            down.resumeProducing()
 
     def carry(self, end: End, data: bytes) -> None:
         """Hand bytes of one end to the other."""
-        self._bytes[end.side] += len(data)
         across = self._across(end)
-        if across is not None:
+        if end is self.downstream and self._upstream is not None and not any(self._bytes.values()):
+            self._send_first(self._upstream, data)
+        elif across is not None:
+            self._bytes[end.side] += len(data)
             across.write(data)
+
+    def _send_first(self, upstream: End, data: bytes) -> None:
+        """Send the client's first bytes, to another backend if this one ended before it could be sent any."""
+        sent = None if upstream.gone else send_at_once(upstream.tcp, data)
+        if sent is None and self._may_try_another():
+            self._held = data
+            self._try_another()
+            return
+        self._bytes[Side.DOWNSTREAM] += len(data)
+        if not upstream.gone and (sent or 0) < len(data):
+            upstream.tcp.write(data[sent or 0 :])
 
     def ended(self, end: End) -> None:
         """Take note that an end has sent everything."""
-        if end is self._upstream and self._may_try_another():
-            end.tcp.abortConnection()
+        if end is self._upstream and self._may_try_another() and self._origin.pool.has_another(self._tried):
             self._try_another()
             return
         self._halves, command = halves.ended(self._halves, end.side)
@@ -165,6 +187,8 @@ class RelayedConnection:
             self._try_another()
             return
         if end is self._upstream:
+            if self._halves is not Halves.OVER:
+                metrics.LOST.labels(self._origin.service).inc()
             self._release()
         elif end is not self.downstream:
             return  # a backend that was given up before: nobody waits for it
@@ -179,13 +203,16 @@ class RelayedConnection:
     def _may_try_another(self) -> bool:
         """Whether the backend ended before a byte went either way, so that the client need not know.
 
-        A process that is killed between its accept and its first read ends like one that has nothing to say.
+        A process that is killed between its accept and its first read ends like one that has nothing to say. So who
+        ends without a word is taken for dead, as long as there is another to be asked.
         """
         in_time = self._origin.clock.seconds() < self._deadline
         return self._halves is Halves.BOTH_OPEN and not any(self._bytes.values()) and in_time
 
     def _try_another(self) -> None:
-        self._upstream = None
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None and not upstream.gone:
+            upstream.tcp.abortConnection()
         self.downstream.tcp.unregisterProducer()
         self.downstream.tcp.pauseProducing()
         self.dial_failed()
@@ -235,54 +262,3 @@ class RelayedConnection:
                 bytes_up=self._bytes[Side.DOWNSTREAM],
                 bytes_down=self._bytes[Side.UPSTREAM],
             )
-
-
-@implementer(IHalfCloseableProtocol)
-class End(Protocol):
-    """One end of a relayed connection: it tells the connection what it sees, and decides nothing."""
-
-    def __init__(self, connection: RelayedConnection, side: Side) -> None:
-        self._connection = connection
-        self.side = side
-        self.gone = False
-
-    @property
-    def tcp(self) -> Transport:
-        """The transport."""
-        return as_tcp(self.transport)
-
-    def connectionMade(self) -> None:
-        """See Protocol."""
-        self._connection.made(self)
-
-    def dataReceived(self, data: bytes) -> None:
-        """See Protocol."""
-        self._connection.carry(self, data)
-
-    def readConnectionLost(self) -> None:
-        """The peer sent FIN."""
-        self._connection.ended(self)
-
-    def writeConnectionLost(self) -> None:
-        """Our own FIN is out: nothing follows from it."""
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002 -- Twisted's signature
-        """See Protocol."""
-        self._connection.lost(self)
-
-
-class _Dial(ClientFactory):
-    """One attempt at one backend."""
-
-    noisy = False
-
-    def __init__(self, connection: RelayedConnection) -> None:
-        self._connection = connection
-
-    def buildProtocol(self, addr: IAddress | None) -> Protocol:  # noqa: ARG002 -- Twisted's signature
-        """Return the backend's end."""
-        return End(self._connection, Side.UPSTREAM)
-
-    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:  # noqa: ARG002 -- the same
-        """See ClientFactory: refused, unreachable, or too slow."""
-        self._connection.dial_failed()

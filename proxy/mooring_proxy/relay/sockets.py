@@ -62,15 +62,25 @@ def is_connected_to_itself(transport: Transport) -> bool:
 def send_at_once(transport: Transport, data: bytes) -> int | None:
     """Send past the transport's buffer, which must be empty; return how many bytes the kernel took.
 
-    None: the connection is lost, and was before any of these bytes could be sent. Writing to the transport instead
-    would tell of the loss too, but not whether the bytes had gone.
+    None: the peer ended the connection before any of these bytes could be sent. Writing to the transport would tell
+    of the end too, but not whether the bytes had gone before it.
     """
+    handle = transport.getHandle()
     try:
-        return transport.getHandle().send(data)
+        if _has_ended(handle):
+            return None
+        return handle.send(data)
     except BlockingIOError:
         return 0
     except OSError:
         return None
+
+
+def _has_ended(handle: socket.socket) -> bool:
+    try:
+        return not handle.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
 
 
 def reset_after_flush(transport: Transport) -> None:

@@ -7,7 +7,8 @@ from typing import cast
 import pytest
 
 from mooring_proxy.pool import Count
-from mooring_proxy.relay.connection import SEARCH_SECONDS, End
+from mooring_proxy.relay.connection import SEARCH_SECONDS
+from mooring_proxy.relay.ends import End
 from mooring_proxy.routing import BackendKey
 from tests.transports import Relay, TcpTransport
 
@@ -129,6 +130,57 @@ def test_a_backend_that_ends_before_the_first_byte_is_replaced() -> None:
     assert up.written == b"GET"
     relay.lose(upstream)
     assert relay.down.ending == []
+
+
+@pytest.mark.parametrize("how", ["lost", "ended"])
+def test_a_backend_that_is_gone_when_the_first_bytes_are_to_be_sent_is_replaced(how: str) -> None:
+    """Bytes that the kernel did not take have reached nobody: another backend gets them, in full."""
+    relay = Relay("a", "b", "c")
+    down, upstream, up = joined(relay)
+    setattr(up.getHandle(), how, True)
+    down.dataReceived(b"GET")
+    assert up.ending == ["abort"]
+    relay.lose(upstream)
+    paused = not relay.down.reading
+    _, second = relay.accept_upstream()
+    assert (paused, relay.down.reading) == (True, True)
+    down.dataReceived(b" /")
+    assert second.written == b"GET /"
+    assert counts(relay) == {"a": Count(failed=1), "b": Count(open=1, total=1), "c": Count()}
+
+
+def test_first_bytes_travel_from_backend_to_backend() -> None:
+    """As long as none could be sent any."""
+    relay = Relay("a", "b", "c")
+    down, _, up = joined(relay)
+    up.getHandle().lost = True
+    down.dataReceived(b"GET")
+    relay.accept_upstream(lost=True)
+    assert not relay.down.reading
+    _, third = relay.accept_upstream()
+    assert third.written == b"GET"
+
+
+@pytest.mark.parametrize("room", [0, 2])
+def test_what_the_kernel_does_not_take_at_once_is_sent_later(room: int) -> None:
+    """No byte is lost or sent twice; from then on nothing is tried again."""
+    relay = Relay("a", "b")
+    down, upstream, up = joined(relay)
+    up.getHandle().room = room
+    down.dataReceived(b"GET")
+    assert up.written == b"GET"
+    relay.lose(upstream)
+    assert len(relay.attempts) == 1
+
+
+def test_the_last_backend_may_end_without_a_word() -> None:
+    """Where nobody else can be asked, it is taken at its word: it listens, and has nothing to say."""
+    relay = Relay("a")
+    down, upstream, up = joined(relay)
+    upstream.readConnectionLost()
+    assert relay.down.ending == ["fin"]
+    down.dataReceived(b"a message")
+    assert up.written == b"a message"
 
 
 @pytest.mark.parametrize("said_by", ["client", "backend"])

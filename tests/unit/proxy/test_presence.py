@@ -16,6 +16,16 @@ def test_it_is_announced_until_it_expires() -> None:
     assert stream.announced() == {}
 
 
+def test_a_bug_in_what_is_announced_ends_nothing() -> None:
+    """The thread goes on, for a proxy that ended would take its traffic along."""
+    said = iter([{"sequence": "1"}])
+    stream = MemoryStream()
+    one = Presence(stream, "here:1936", lambda: next(said))
+    one.turn()
+    one.turn()
+    assert stream.announced() == {"here:1936": {"sequence": "1"}}
+
+
 def test_redis_away_is_waited_out() -> None:
     """Nothing is raised, and the next turn tries again."""
     stream = MemoryStream()

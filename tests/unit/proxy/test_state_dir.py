@@ -50,6 +50,19 @@ def test_only_the_newest_is_stored(tmp_path: Path) -> None:
     assert written == [3]
 
 
+def test_a_bug_while_storing_ends_nothing(tmp_path: Path) -> None:
+    """The thread goes on, for a proxy that ended would take its traffic along."""
+
+    def fail(directory: Path, known: Known) -> None:
+        raise ZeroDivisionError
+
+    saver = Saver(tmp_path, fail)
+    saver.put(known(1))
+    saver.stop()
+    saver.run()
+    assert load(tmp_path) is None
+
+
 def test_a_directory_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
     """The proxy goes on without a stored table."""
     saver = Saver(tmp_path / "missing")
