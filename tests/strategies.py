@@ -162,7 +162,7 @@ def facts(instances: st.SearchStrategy[Instance]) -> st.SearchStrategy[Fact]:
         st.builds(EpochBegan, TEXTS.filter(bool)),
         st.builds(InstanceAdded, instances),
         _instance_changes(instances),
-        st.builds(InstanceRemoved, instances, TEXTS),
+        st.builds(InstanceRemoved, instances, TEXTS, st.one_of(st.none(), MOMENTS), st.one_of(st.none(), MOMENTS)),
         st.builds(BindingAdded, bindings()),
         _binding_changes(),
         st.builds(BindingRemoved, bindings()),

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from attrs import field, mutable
 from twisted.internet.address import IPv4Address
-from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IAddress
-from twisted.internet.protocol import Protocol
+from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost, UserError
+from twisted.internet.interfaces import IAddress, IConnector
+from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
@@ -136,11 +136,21 @@ class TcpTransport:
         return [word for word in self.did if word not in ("nodelay", "keepalive")]
 
 
+class _Reactor(MemoryReactorClock):
+    """A reactor in memory whose connectors, as the real ones, tell the factory at once when they are given up."""
+
+    def connectTCP(self, host: str, port: int, factory: ClientFactory, *rest: Any, **named: Any) -> IConnector:  # noqa: ANN401
+        """Note the attempt."""
+        connector: Any = super().connectTCP(host, port, factory, *rest, **named)  # type: ignore[no-untyped-call]
+        connector.disconnect = lambda: factory.clientConnectionFailed(connector, Failure(UserError()))
+        return cast("IConnector", connector)
+
+
 class Relay:
     """A relayed connection between two transports in memory, and backends that accept or refuse on request."""
 
     def __init__(self, *names: str, connect_seconds: float = 1.0) -> None:
-        self.reactor = MemoryReactorClock()
+        self.reactor = _Reactor()  # type: ignore[no-untyped-call]
         backends = [
             Backend(BackendKey("web", name), Address("10.0.0.1", 8000 + number)) for number, name in enumerate(names)
         ]

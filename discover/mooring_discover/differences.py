@@ -23,7 +23,7 @@ from mooring.facts import (
     SourceRecovered,
 )
 from mooring.model import Binding, Instance
-from mooring_discover.hearing import SourceView
+from mooring_discover.hearing import SourceView, Touch
 from mooring_discover.observations import Key
 from mooring_discover.reducer import Known
 
@@ -79,7 +79,8 @@ def _news(fact: Fact, known: Known, now: float, *, reconciling: bool) -> News:
     origin = known.origins.get(key) if key is not None else None
     match fact:
         case InstanceRemoved(instance):
-            fact = InstanceRemoved(instance, (origin.touch.cause if origin else "") or REMOVED)
+            touch = origin.touch if origin else Touch(now)
+            fact = InstanceRemoved(instance, touch.cause or REMOVED, touch.seen.docker, touch.seen.registry)
         case InstanceAdded(instance) if reconciling:
             fact = InstanceAdded(evolve(instance, cause=RECONCILED))
     if origin is not None and origin.source:

@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 from mooring.catalog import Catalog, fold
 from mooring.facts import BindingAdded, BindingRemoved, Fact, InstanceAdded, InstanceRemoved
 from mooring.model import Binding, Instance, State
-from mooring_discover.observations import Gone, Key, Listed, Record, Seen, Withdrawn, Word, key_said
+from mooring_discover.observations import UNSEEN, Gone, Key, Listed, Record, Seen, Sighting, Withdrawn, Word, key_said
 from mooring_discover.suspects import Policy, follows_silence, is_mass_expiry, may_leave, unbelieved
 
 EXPIRED = "expired"
@@ -80,11 +80,12 @@ class SourceView:
 
 @frozen
 class Touch:
-    """A key that may have changed: when it was heard, at which revision, and why (of a removal)."""
+    """A key that may have changed: when it was heard, at which revision; of a removal, why and when it was seen."""
 
     at: float
     revision: str = ""
     cause: str = ""
+    seen: Sighting = UNSEEN
 
 
 Touches: TypeAlias = dict[Key, Touch]
@@ -162,8 +163,8 @@ def hear(view: SourceView, words: Iterable[Word]) -> tuple[SourceView, Touches]:
         match word:
             case Seen(record=record):
                 draft.hold(record, Touch(word.at, revision))
-            case Withdrawn(cause=cause):
-                draft.drop(key, Touch(word.at, revision, cause))
+            case Withdrawn(cause=cause, seen=seen):
+                draft.drop(key, Touch(word.at, revision, cause, seen))
             case Gone(expired=True):
                 draft.expire(key, Touch(word.at, revision, EXPIRED))
             case Gone():

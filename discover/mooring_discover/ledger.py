@@ -16,7 +16,7 @@ from mooring.errors import InvalidInput
 from mooring.etcd.store import NO_LEASE, Change, KeyValue, Listing, Removed
 from mooring.model import Instance, State
 from mooring_discover.layout import Held, Host, Layout
-from mooring_discover.observations import Gone, HostGone, HostSeen, Key, Observation, Record, Seen, Withdrawn
+from mooring_discover.observations import Gone, HostGone, HostSeen, Key, Observation, Record, Seen, Sighting, Withdrawn
 
 
 @frozen
@@ -124,7 +124,7 @@ class Ledger:
             # The key itself is deleted in a moment, and that will say nothing new.
             self._holdings.pop(item.key, None)
             self._owners.pop(held.key, None)
-            yield Withdrawn(self._source, revision, at, held.key, held.cause)
+            yield Withdrawn(self._source, revision, at, held.key, held.cause, Sighting.of(held))
 
     def _removed(self, change: Removed, at: float, leases_gone: Collection[int]) -> Iterator[Observation]:
         was_broken = self._broken.pop(change.key, None) is not None

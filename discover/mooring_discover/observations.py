@@ -52,6 +52,24 @@ class Seen:
 
 
 @frozen
+class Sighting:
+    """When Docker and the registry saw the end of an instance (epoch seconds), as far as it is known."""
+
+    docker: float | None = None
+    registry: float | None = None
+
+    @classmethod
+    def of(cls, withdrawn: Record) -> Sighting:
+        """Return what the document says that took it back."""
+        if isinstance(withdrawn, Binding):
+            return cls()
+        return cls(withdrawn.seen_docker, withdrawn.seen_registry)
+
+
+UNSEEN = Sighting()
+
+
+@frozen
 class Withdrawn:
     """Who registered a record took it back, and said why."""
 
@@ -60,6 +78,7 @@ class Withdrawn:
     at: float
     key: Key
     cause: str
+    seen: Sighting = UNSEEN
 
 
 @frozen

@@ -3,7 +3,8 @@
 What is written advances only by an `Appended`. After anything else there is *doubt*, and the head is read again before
 the next append:
 
-- another run id than the head's, or no head: the stream is gone, a new incarnation has to be begun;
+- another run id than the head's, or no head, or an entry that the head does not know: the stream is gone or no longer
+  ours alone, a new incarnation has to be begun;
 - the head is where we left it: nothing happened, a batch without an answer was not written;
 - anything else: that batch was written after all, or somebody else wrote. The catalog is read anew.
 
@@ -165,11 +166,14 @@ class Publisher:
             return None
 
     def _compare(self, head: Head) -> Standing:
+        newest = self._stream.tail(1)
+        if newest and newest[-1].sequence != head.sequence:
+            log.warning("somebody else wrote to the stream, it is begun anew", entry=newest[-1].sequence)
+            return Absent(head.run_id)
         written = self.written
         ours = written and (written.incarnation, written.epoch, written.sequence)
         if ours == (head.incarnation, head.epoch, head.sequence):
             return Unchanged()
-        newest = self._stream.tail(1)
         try:
             catalog = self._stream.catalog()
         except InvalidInput as error:

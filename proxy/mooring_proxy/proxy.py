@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from twisted.internet.interfaces import IReactorFromThreads
 
 from mooring.entries import Entry
-from mooring.facts import InstanceAdded, InstanceChanged, InstanceRemoved
+from mooring.facts import InstanceAdded, InstanceChanged, InstanceRemoved, seen_docker
 from mooring.model import Json
 from mooring.telemetry import get_logger
 from mooring_proxy import metrics
@@ -136,8 +136,9 @@ class Proxy:
         for entry in entries:
             match entry.fact:
                 case InstanceAdded(instance) | InstanceChanged(instance) | InstanceRemoved(instance):
-                    if instance.seen_docker is not None and not isinstance(entry.fact, InstanceRemoved):
-                        metrics.CONVERGENCE.observe(max(0.0, applied_at - instance.seen_docker))
+                    seen = seen_docker(entry.fact)
+                    if seen is not None:
+                        metrics.CONVERGENCE.observe(max(0.0, applied_at - seen))
                     self._recent.append(
                         {
                             "sequence": entry.sequence,
@@ -145,7 +146,7 @@ class Proxy:
                             "service": instance.service,
                             "id": instance.id,
                             "state": instance.state.value,
-                            "seen_docker": instance.seen_docker,
+                            "seen_docker": seen,
                             "seen_stream": entry.seen_stream,
                             "applied_at": applied_at,
                         }

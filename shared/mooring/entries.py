@@ -140,7 +140,8 @@ def _instance_subject(instance: Instance, cause: str) -> Fields:
 def _sightings(fact: Fact) -> Fields:
     if not isinstance(fact, InstanceAdded | InstanceChanged | InstanceRemoved):
         return {}
-    seen = {"seen_docker": fact.instance.seen_docker, "seen_registry": fact.instance.seen_registry}
+    sighted = fact if isinstance(fact, InstanceRemoved) else fact.instance
+    seen = {"seen_docker": sighted.seen_docker, "seen_registry": sighted.seen_registry}
     return {name: f"{moment:.6f}" for name, moment in seen.items() if moment is not None}
 
 
@@ -191,7 +192,10 @@ def _decode_instance_fact(kind: type[Fact], fields: Fields, where: str) -> Fact:
     if kind is InstanceChanged:
         return InstanceChanged(instance, decode_instance(_needed(fields, "before", where), where="before"))
     if kind is InstanceRemoved:
-        return InstanceRemoved(instance, fields.get("cause", ""))
+        seen_docker, seen_registry = (
+            _seconds(fields, name, where) if name in fields else None for name in ("seen_docker", "seen_registry")
+        )
+        return InstanceRemoved(instance, fields.get("cause", ""), seen_docker, seen_registry)
     return InstanceAdded(instance)
 
 

@@ -40,11 +40,16 @@ class InstanceChanged:
 
 @frozen
 class InstanceRemoved:
-    """An instance is gone; `instance` is what was last known of it."""
+    """An instance is gone; `instance` is what was last known of it.
+
+    `seen_docker` and `seen_registry` are when its end was seen (epoch seconds), None when nobody saw it: it expired.
+    """
 
     type: ClassVar[str] = "instance-removed"
     instance: Instance
     cause: str = "removed"
+    seen_docker: float | None = None
+    seen_registry: float | None = None
 
 
 @frozen
@@ -129,3 +134,8 @@ FACT_TYPES: dict[str, type[Fact]] = {
         SourceRecovered,
     )
 }
+
+
+def seen_docker(fact: InstanceFact) -> float | None:
+    """Return when Docker saw what the fact is about (epoch seconds), if that is known."""
+    return fact.seen_docker if isinstance(fact, InstanceRemoved) else fact.instance.seen_docker

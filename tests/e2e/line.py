@@ -135,7 +135,9 @@ def running_line(directory: Path, register_options: Sequence[str]) -> Iterator[L
             "register",
             ["--registry", registry, "--host", "e2e", "--ttl", str(TTL_SECONDS), *register_options],
         )
-        discover = Part(_made(directory, "discover"), "discover", ["--source", registry, "--redis", url])
+        # A proxy is ready when the stream is complete, and no stream begins from an empty registry before the hold.
+        following = ["--source", registry, "--redis", url, "--hold-seconds", "2", "--ttl", str(TTL_SECONDS)]
+        discover = Part(_made(directory, "discover"), "discover", following)
         first, second = (
             Part(
                 _made(directory, f"proxy-{address}"),

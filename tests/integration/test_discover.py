@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from mooring.etcd.store import NO_LEASE, Delete, Put, Store
 from mooring.keys import RedisNames, host_key, instance_key
 from mooring.model import Address, Instance, State
 from mooring.redis.client import RedisStream
+from mooring.redis.connection import connect
 from mooring.redis.stream import Head
 from tests.checker import check
 from tests.servers import EtcdServer, RedisServer, free_port
@@ -291,6 +293,19 @@ def test_emptied_redis_is_filled_again(own_site: Site, own_redis_server: RedisSe
     assert report.incarnation not in incarnations
     assert report.counts == {"epoch-began": 1, "instance-added": 2}
     assert own_site.last("instance-added")["cause"] == "reconciled"
+
+
+def test_stream_that_somebody_else_wrote_to_is_begun_anew(site: Site) -> None:
+    """A stray XADD leaves a stream that nobody can continue: it is replaced, not fought with for ever."""
+    site.put(instance("a"))
+    site.ready(site.discover())
+    until(site.complete)
+    former = check(site.stream).incarnation
+    with closing(connect(site.redis)) as stranger:
+        stranger.client.xadd(RedisNames(site.namespace).events, {"hello": "world"})
+    site.put(instance("b"))
+    until(lambda: "b" in site.catalog())
+    assert check(site.stream).incarnation != former
 
 
 def test_redis_started_again_with_its_data_is_another_incarnation(

@@ -7,9 +7,9 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from hashlib import sha256
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 
@@ -31,14 +31,14 @@ class Relaying:
 
     def __init__(self, running: ReactorThread, ending: ExitStack) -> None:
         self._running = running
-        self._ending = ending
+        self.ending = ending
         self.driver = RelayDriver(running.reactor, balancer=RoundRobin, connect_seconds=1.0)
         self.at = Address("127.0.0.1", free_port())
 
     def backend(self, name: str, serve: Callable[[socket.socket], None]) -> Backend:
         """Return a backend that sends its name, then serves."""
         listening = NamedBackend(name, serve)
-        self._ending.callback(listening.close)
+        self.ending.callback(listening.close)
         return Backend(BackendKey("web", name), Address("127.0.0.1", listening.port))
 
     def route(self, *backends: Backend, complete: bool = True) -> None:
@@ -64,6 +64,32 @@ class Relaying:
         while not self._running.call(condition):
             assert time.monotonic() < deadline, "it did not come about"
             time.sleep(0.01)
+
+
+class Dying:
+    """A backend that accepts and ends without a word, by FIN or by RST."""
+
+    def __init__(self, how: str) -> None:
+        self.accepted = 0
+        self._linger = struct.pack("ii", how == "RST", 0)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.backend = Backend(BackendKey("web", "dying"), Address("127.0.0.1", self._listener.getsockname()[1]))
+        self._thread = Thread(target=self._die)
+        self._thread.start()
+
+    def _die(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self.accepted += 1
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, self._linger)
+                client.close()
+
+    def close(self) -> None:
+        """Be dead."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(DEADLINE_SECONDS)
+        self._listener.close()
 
 
 @pytest.fixture
@@ -148,6 +174,21 @@ def test_a_reset_is_passed_on(relaying: Relaying) -> None:
         client.sendall(b"x")
         with pytest.raises(ConnectionResetError):
             received(client)
+
+
+@pytest.mark.parametrize("how", ["FIN", "RST"])
+def test_a_backend_that_ends_without_a_word_is_passed_over(relaying: Relaying, how: str) -> None:
+    """Killed between its accept and its first read: the client, who has not spoken yet, is served by another."""
+    dying = Dying(how)
+    relaying.ending.callback(dying.close)
+    relaying.route(dying.backend, relaying.backend("two", lambda client: client.sendall(client.recv(5))))
+    for _ in range(4):
+        with relaying.client() as client:
+            assert client.recv(3) == b"two"
+            client.sendall(b"hello")
+            assert client.recv(5) == b"hello"
+    assert dying.accepted
+    relaying.until(lambda: relaying.driver.connections() == 0)
 
 
 def test_who_comes_before_the_first_table_is_served_by_it(relaying: Relaying) -> None:

@@ -20,6 +20,7 @@ from mooring_proxy.relay import halves
 from mooring_proxy.relay.ends import Dial, End
 from mooring_proxy.relay.halves import Command, Halves, Side
 from mooring_proxy.relay.sockets import (
+    Flow,
     Transport,
     is_connected_to_itself,
     peer_of,
@@ -139,8 +140,8 @@ class RelayedConnection:
         self._upstream = upstream
         self._served_by = self._backend
         up, down = upstream.tcp, self.downstream.tcp
-        up.registerProducer(down, streaming=True)
-        down.registerProducer(up, streaming=True)
+        up.registerProducer(Flow(down), streaming=True)
+        down.registerProducer(Flow(up), streaming=True)
         metrics.CONNECTIONS.labels(self._origin.service).inc()
         held, self._held = self._held, b""
         if held:
@@ -197,7 +198,8 @@ class RelayedConnection:
         if command is Command.RESET_OTHER and across is not None:
             reset_after_flush(across)
         elif end is self.downstream and self._connector is not None:
-            self._connector.disconnect()
+            self._connector.disconnect()  # calls dial_failed, and that is the end
+            return
         self._forget_if_gone()
 
     def _may_try_another(self) -> bool:

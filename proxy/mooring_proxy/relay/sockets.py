@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 from typing import Any, Final, Protocol, cast
 
-from twisted.internet.interfaces import IAddress, IPullProducer, ITransport
+from twisted.internet.interfaces import IAddress, IPullProducer, IPushProducer, ITransport
 from twisted.internet.tcp import Port
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -91,6 +91,22 @@ def reset_after_flush(transport: Transport) -> None:
     transport.unregisterProducer()
     transport.pauseProducing()
     transport.registerProducer(_Reset(transport), streaming=False)
+
+
+@implementer(IPushProducer)
+class Flow:
+    """A transport as the producer of the other: it is paused and resumed, and nothing else.
+
+    A transport that is lost stops its producer, and one that is stopped closes: the client of a backend that died would
+    be sent FIN, although another may still serve it. What a loss means is decided in connection.py.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self.pauseProducing = transport.pauseProducing
+        self.resumeProducing = transport.resumeProducing
+
+    def stopProducing(self) -> None:
+        """See IPushProducer: not ours to decide."""
 
 
 @implementer(IPullProducer)

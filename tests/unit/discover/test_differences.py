@@ -6,7 +6,7 @@ from mooring.catalog import Catalog, catalog_of
 from mooring.facts import BindingAdded, InstanceAdded, InstanceChanged, InstanceRemoved, SourceLost, SourceRecovered
 from mooring.model import Binding
 from mooring_discover.differences import News, differences, source_news, source_states
-from mooring_discover.observations import Answering, Listed, Observation, Seen, Silent
+from mooring_discover.observations import Answering, Listed, Observation, Seen, Sighting, Silent, Withdrawn
 from mooring_discover.reducer import Known, know_nothing, reduce, settled
 from tests.unit.discover.making import FIRST, POLICY, instance, listed, seen, withdrawn
 
@@ -31,6 +31,14 @@ def test_fact_says_when_where_and_at_which_revision_it_was_heard() -> None:
         News(InstanceAdded(two), 7.0, FIRST, "2"),
         News(InstanceRemoved(one, "exited 1"), 8.0, FIRST, "3"),
     ]
+
+
+def test_removal_says_when_its_end_was_seen() -> None:
+    """The times of a removal are those of the document that withdrew it; the last instance stays as it was."""
+    one = instance()
+    word = Withdrawn(FIRST, "3", 8.0, one.key, "exited 1", Sighting(7.5, 7.6))
+    (news,) = missing(catalog_of([one]), reduce(heard(listed([one])), [word], POLICY))
+    assert news.fact == InstanceRemoved(one, "exited 1", 7.5, 7.6)
 
 
 def test_only_what_was_touched_is_compared() -> None:

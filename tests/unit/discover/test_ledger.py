@@ -12,7 +12,7 @@ from mooring.keys import BINDINGS_PREFIX, HOSTS_PREFIX, STORE_KEY
 from mooring.model import Address, Binding, Instance, State
 from mooring_discover.layout import InstanceLayout, WishLayout
 from mooring_discover.ledger import Ledger
-from mooring_discover.observations import Gone, HostGone, HostSeen, Listed, Observation, Seen, Withdrawn
+from mooring_discover.observations import Gone, HostGone, HostSeen, Listed, Observation, Seen, Sighting, Withdrawn
 from tests.unit.discover.making import FIRST, instance
 
 LEASE = 7
@@ -53,8 +53,9 @@ def test_state_down_is_a_withdrawal_and_its_delete_says_nothing_new() -> None:
     """The cause comes with the document that says down; the key's end is not told a second time."""
     book = ledger()
     say(book, put(instance()))
-    down = evolve(instance(), state=State.DOWN, cause="exited 137")
-    assert say(book, put(down, 6)) == (Withdrawn(FIRST, "6", 1.0, ("web", "a"), "exited 137"),)
+    down = evolve(instance(), state=State.DOWN, cause="exited 137", seen_docker=7.5, seen_registry=7.6)
+    seen = Sighting(7.5, 7.6)
+    assert say(book, put(down, 6)) == (Withdrawn(FIRST, "6", 1.0, ("web", "a"), "exited 137", seen),)
     assert say(book, Removed(instance().path, 7)) == ()
 
 

@@ -48,10 +48,12 @@ def test_whoever_is_slow_pauses_the_other() -> None:
     """Each transport is the other's producer, so that a full buffer stops the reading across."""
     relay = Relay("a")
     _, _, up = joined(relay)
-    assert up.producer is relay.down
-    assert relay.down.producer is up
     up.producer.pauseProducing()
     assert not relay.down.reading
+    relay.down.producer.pauseProducing()
+    assert not up.reading
+    up.producer.resumeProducing()
+    assert relay.down.reading
 
 
 def test_two_that_refuse_and_a_third_that_serves() -> None:
@@ -272,11 +274,19 @@ def test_abort_ends_the_search() -> None:
     relay = Relay("a", "b")
     relay.accept()
     relay.connection.abort()
-    relay.refuse()
     relay.lose(relay.connection.downstream)
     assert len(relay.attempts) == 1
     assert relay.open == set()
     assert counts(relay)["a"] == Count(total=1)
+
+
+def test_a_client_that_leaves_ends_the_search() -> None:
+    """It is over once, when the attempt is given up."""
+    relay = Relay("a", "b")
+    relay.accept()
+    relay.lose(relay.connection.downstream)
+    assert len(relay.attempts) == 1
+    assert relay.open == set()
 
 
 def test_a_connection_to_itself_is_no_backend() -> None:
