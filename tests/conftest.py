@@ -3,7 +3,7 @@
 import functools
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import docker
 import pytest
@@ -23,6 +23,8 @@ settings.register_profile("default", max_examples=100, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)
 settings.register_profile("deep", max_examples=5000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("MOORING_HYPOTHESIS_PROFILE", "default"))
+
+FIGURES = pytest.StashKey[list[str]]()
 
 _numbers = itertools.count(1)
 
@@ -54,6 +56,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("MOORING_REQUIRE_DOCKER") == "1":
             pytest.fail(f"MOORING_REQUIRE_DOCKER=1, but {reason}", pytrace=False)
         pytest.skip(reason)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what tests measured, whoever captured their output."""
+    figures = config.stash.get(FIGURES, [])
+    if figures:
+        terminalreporter.section("measured")
+    for figure in figures:
+        terminalreporter.line(figure)
+
+
+@pytest.fixture
+def measured(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Give a way to print a figure at the end of the run."""
+    return pytestconfig.stash.setdefault(FIGURES, []).append
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ ended. The load runs through all of it.
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 
 import pytest
@@ -25,7 +26,8 @@ from tests.e2e.whoamis import Whoamis, bridge_gateway, whoamis
 pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(150)]
 
 RATE = 200.0
-SERVICE = "e2e-web"
+# Two runs on one engine do not meet.
+SERVICE = f"e2e-web-{os.getpid()}"
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +121,7 @@ def test_a_stopped_container_is_left_without_a_failed_request(
 
 
 def test_a_killed_container_takes_only_the_requests_that_had_reached_it(
-    line: Line, load: Load, web: Whoamis, containers: dict[str, Container]
+    line: Line, load: Load, web: Whoamis, containers: dict[str, Container], measured: Callable[[str], None]
 ) -> None:
     """`kill -9`: one fact, and only requests whose bytes had gone to it are unanswered.
 
@@ -133,10 +135,10 @@ def test_a_killed_container_takes_only_the_requests_that_had_reached_it(
     lost, received, swallowed = load.failures, web.received(containers["two"]), line.swallowed(killed)
     seen = [failure for failure in lost if failure.request_id in received]
     unseen = [failure for failure in lost if failure.request_id not in received]
-    print(
-        f"kill -9 at {RATE:.0f} requests/s: of {len(load.outcomes)}, {len(seen)} lost that its log shows as received,"
+    measured(
+        f"kill -9 at {RATE:.0f} requests/s: {len(load.outcomes)} requests, lost: {len(seen)} that its log shows as"
     )
-    print(f"  {len(unseen)} lost that its kernel had taken and it had not yet read")
+    measured(f"  received, {len(unseen)} whose bytes its kernel had taken and it had not read; any other: none")
     assert [failure for failure in unseen if failure.port not in swallowed] == []
     assert [type(fact) for fact in _facts(line)[known:]] == [InstanceRemoved]
 
@@ -247,14 +249,16 @@ def test_a_register_that_stays_dead_takes_its_instances_with_it(line: Line, load
     _await_only(load, line, "one", "three")
 
 
-def test_convergence_is_measured_from_docker_to_both_proxies(line: Line, web: Whoamis) -> None:
+def test_convergence_is_measured_from_docker_to_both_proxies(
+    line: Line, web: Whoamis, measured: Callable[[str], None]
+) -> None:
     """Every docker event of ten starts and ten kills is applied in both proxies; how soon is printed."""
-    measured = "e2e-measured"
+    service = f"e2e-measured-{os.getpid()}"
     for number in range(10):
-        container = web.start(f"measured-{number}", SERVICE_NAME=measured, SERVICE_PUBLISH=str(line.publish + 1))
-        wait_until(lambda: len(_facts(line, measured)) % 2, "the start to be in the stream")
+        container = web.start(f"measured-{number}", SERVICE_NAME=service, SERVICE_PUBLISH=str(line.publish + 1))
+        wait_until(lambda: len(_facts(line, service)) % 2, "the start to be in the stream")
         container.kill("SIGKILL")
-        wait_until(lambda: len(_facts(line, measured)) % 2 == 0, "the end to be in the stream")
+        wait_until(lambda: len(_facts(line, service)) % 2 == 0, "the end to be in the stream")
     newest = line.entries()[-1].sequence
     wait_until(lambda: all(newest in line.applied(proxy) for proxy in line.proxies), "the proxies to apply all")
     applied = [line.applied(proxy) for proxy in line.proxies]
@@ -262,11 +266,13 @@ def test_convergence_is_measured_from_docker_to_both_proxies(line: Line, web: Wh
         1000 * (max(_applied_at(times, entry.sequence) for times in applied) - seen)
         for entry in line.entries()
         if isinstance(entry.fact, InstanceAdded | InstanceRemoved)
-        and entry.fact.instance.service == measured
+        and entry.fact.instance.service == service
         and (seen := seen_docker(entry.fact)) is not None
     ]
     median, late = statistics.median(delays_ms), statistics.quantiles(delays_ms, n=100)[98]
-    print(f"convergence, docker event to both proxies: median {median:.1f} ms, p99 {late:.1f} ms, n={len(delays_ms)}")
+    measured(
+        f"convergence, docker event to both proxies: median {median:.1f} ms, p99 {late:.1f} ms, n={len(delays_ms)}"
+    )
     assert len(delays_ms) == 20
 
 
