@@ -2,11 +2,13 @@
 
 import functools
 import itertools
+import logging
 import os
 from collections.abc import Callable, Iterator
 
 import docker
 import pytest
+import structlog
 from docker.errors import DockerException
 from hypothesis import settings
 
@@ -23,6 +25,9 @@ settings.register_profile("default", max_examples=100, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)
 settings.register_profile("deep", max_examples=5000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("MOORING_HYPOTHESIS_PROFILE", "default"))
+
+# What a thread of a test logs after its capture has ended would stand between the dots.
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 FIGURES = pytest.StashKey[list[str]]()
 

@@ -98,10 +98,23 @@ class Server(ABC):
             raise ServerError(f"{self.program.name} is not running")
         return self._process.pid
 
+    def launch(self) -> None:
+        """Start it without waiting for it."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("ETCD_")}
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**ours, **self.environment()},
+            )
+
     def start(self) -> None:
         """Start and wait until it answers. Raises ServerError if it does not within START_SECONDS."""
         for _ in range(ATTEMPTS):
-            self._launch()
+            self.launch()
             if self._came_up():
                 self._had_a_life = True
                 return
@@ -158,18 +171,6 @@ class Server(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
-
-    def _launch(self) -> None:
-        self.data.mkdir(parents=True, exist_ok=True)
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("ETCD_")}
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**ours, **self.environment()},
-            )
 
     def _came_up(self) -> bool:
         deadline = time.monotonic() + START_SECONDS

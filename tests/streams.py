@@ -1,6 +1,5 @@
 """What the tests of a stream stand on: the same bench for the twin in memory and for a real Redis, and short words."""
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ from mooring.redis.client import RedisStream
 from mooring.redis.memory import MemoryStream
 from mooring.redis.stream import Appended, Batch, Head, RawEntry, StreamWriter
 from tests.servers import RedisServer
+from tests.waiting import wait_until
 from tests.wire import Wire
 
 LONG_SECONDS = 10.0  # longer than anything here takes
@@ -117,13 +117,14 @@ def setting(number: int) -> SettingChanged:
     return SettingChanged(f"key/{number}", "x")
 
 
-def eventually(bench: Bench, reached: Callable[[], bool]) -> None:
-    """Let time pass until it is so."""
-    deadline = time.monotonic() + LONG_SECONDS
-    while not reached():
-        assert time.monotonic() < deadline, "it never came to pass"
+def eventually(bench: Bench, reached: Callable[[], bool], what: str) -> None:
+    """Wait until it is so, and let time pass meanwhile also for a stream that has a clock of its own."""
+
+    def is_reached() -> bool:
         bench.let_pass(0.01)
-        time.sleep(0.002)
+        return reached()
+
+    wait_until(is_reached, what, LONG_SECONDS)
 
 
 def reading(pool: ThreadPoolExecutor, stream: StreamWriter, after: int) -> "Future[tuple[RawEntry, ...]]":

@@ -87,7 +87,7 @@ def test_a_leader_that_wakes_too_late_is_refused(bench: Bench) -> None:
     begun(bench.stream, epoch=epoch)
     before = written(bench.stream, EpochBegan("a"))
     successor = bench.another()
-    eventually(bench, lambda: successor.lead("b", expiry_seconds=LONG_SECONDS) == 2)
+    eventually(bench, lambda: successor.lead("b", expiry_seconds=LONG_SECONDS) == 2, "the lead to expire")
     assert bench.stream.append(batch_of(before, setting(1))) == Overtaken(evolve(before, epoch=2))
     assert bench.stream.lead("a", expiry_seconds=LONG_SECONDS) is None
     written(successor, EpochBegan("b"))
@@ -227,4 +227,4 @@ def test_proxies_are_seen_until_they_fall_silent(bench: Bench) -> None:
     bench.another().announce("edge/2", {"sequence": "7"}, expiry_seconds=100)
     bench.stream.announce("edge*1", {"sequence": "2"}, expiry_seconds=1)
     assert bench.stream.announced() == {"edge*1": {"sequence": "2"}, "edge/2": {"sequence": "7"}}
-    eventually(bench, lambda: bench.stream.announced() == {"edge/2": {"sequence": "7"}})
+    eventually(bench, lambda: bench.stream.announced() == {"edge/2": {"sequence": "7"}}, "the other to expire")
