@@ -17,6 +17,7 @@ from mooring_register.containers import Container, read_container
 from mooring_register.docker_engine import DockerEngine
 from mooring_register.engine import DockerEvent, Engine
 from mooring_register.memory_engine import MemoryEngine
+from tests.waiting import wait_until
 
 DEADLINE_SECONDS = 20.0
 ADDRESS = "unix:///var/run/docker.sock"
@@ -112,15 +113,17 @@ class Heard:
         for event in self._stream:
             self.events.append(event)
 
-    def until(self, container: str, action: str) -> list[DockerEvent]:
+    def wait_for(self, container: str, action: str) -> list[DockerEvent]:
         """Wait until a container did something, and return all that it did."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while True:
-            mine = [event for event in list(self.events) if event.container_id == container]
-            if any(event.action == action for event in mine):
-                return mine
-            assert time.monotonic() < deadline, mine
-            time.sleep(0.01)
+        wait_until(
+            lambda: any(event.action == action for event in self._of(container)),
+            lambda: f"{action!r}, not only {self._of(container)}",
+            DEADLINE_SECONDS,
+        )
+        return self._of(container)
+
+    def _of(self, container: str) -> list[DockerEvent]:
+        return [event for event in list(self.events) if event.container_id == container]
 
     def close(self) -> bool:
         """Close the stream; say whether whoever listens came to an end."""
@@ -187,7 +190,7 @@ def test_stopping(bench: Bench, heard: Heard, namespace: str) -> None:
     """A stop is the stop signal and then the death, in this order, and the container runs no more."""
     container = bench.run(namespace, {}, {})
     bench.act("stop", container)
-    told = heard.until(container, "stop")
+    told = heard.wait_for(container, "stop")
     actions = [event.action for event in told]
     order = ["connect", "start", "kill", "die", "disconnect", "stop"]
     assert [actions.index(action) for action in order] == sorted(actions.index(action) for action in order)
@@ -202,12 +205,9 @@ def test_killing(bench: Bench, heard: Heard, namespace: str) -> None:
     """A container that was killed says so by its exit code, in the event and when it is inspected."""
     container = bench.run(namespace, {}, {})
     bench.act("kill", container)
-    told = heard.until(container, "die")
+    told = heard.wait_for(container, "die")
     assert next(event.attributes["exitCode"] for event in told if event.action == "die") == "137"
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while is_running(bench, container):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: not is_running(bench, container), "the container to have ended", DEADLINE_SECONDS)
     assert inspected(bench, container).exit_code == 137
 
 
@@ -216,7 +216,7 @@ def test_starting_again(bench: Bench, heard: Heard, namespace: str) -> None:
     container = bench.run(namespace, {}, {})
     before = inspected(bench, container).started_at
     bench.act("kill", container)
-    heard.until(container, "die")
+    heard.wait_for(container, "die")
     bench.act("start", container)
     assert inspected(bench, container).running
     assert inspected(bench, container).started_at > before
@@ -227,11 +227,11 @@ def test_pausing(bench: Bench, heard: Heard, namespace: str) -> None:
     container = bench.run(namespace, {}, {})
     before = fingerprint(bench, container)
     bench.act("pause", container)
-    heard.until(container, "pause")
+    heard.wait_for(container, "pause")
     assert inspected(bench, container).paused
     assert fingerprint(bench, container) != before
     bench.act("unpause", container)
-    heard.until(container, "unpause")
+    heard.wait_for(container, "unpause")
     assert not inspected(bench, container).paused
     assert fingerprint(bench, container) == before
 
@@ -241,7 +241,7 @@ def test_renaming(bench: Bench, heard: Heard, namespace: str) -> None:
     container = bench.run(namespace, {}, {})
     before = fingerprint(bench, container)
     bench.act("rename", container, f"{namespace}-renamed")
-    heard.until(container, "rename")
+    heard.wait_for(container, "rename")
     assert inspected(bench, container).name == f"/{namespace}-renamed"
     assert fingerprint(bench, container) != before
 
@@ -250,7 +250,7 @@ def test_removing(bench: Bench, heard: Heard, namespace: str) -> None:
     """A removed container is gone, and its removal is told."""
     container = bench.run(namespace, {}, {})
     bench.act("remove", container)
-    heard.until(container, "destroy")
+    heard.wait_for(container, "destroy")
     assert bench.engine.inspect(container) is None
     assert not is_running(bench, container)
 
@@ -260,14 +260,14 @@ def test_the_past_is_replayed(bench: Bench, namespace: str) -> None:
     since = int(bench.engine.identity().now * 1e9)
     container = bench.run(namespace, {}, {})
     first = Heard(bench.engine, since)
-    started = next(event for event in first.until(container, "start") if event.action == "start")
+    started = next(event for event in first.wait_for(container, "start") if event.action == "start")
     assert first.close()
     second = Heard(bench.engine, started.time_nano)
-    assert started in second.until(container, "start")
+    assert started in second.wait_for(container, "start")
     assert second.close()
     later = Heard(bench.engine, started.time_nano + 1)
     bench.act("pause", container)
-    assert started not in later.until(container, "pause")
+    assert started not in later.wait_for(container, "pause")
     assert later.close()
 
 

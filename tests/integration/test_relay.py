@@ -21,6 +21,7 @@ from mooring_proxy.relay.listener import FIRST_TABLE_SECONDS
 from mooring_proxy.routing import Backend, BackendKey, Route, RoutingTable
 from tests.reactors import DEADLINE_SECONDS, NamedBackend, ReactorThread, reactor_thread
 from tests.servers import free_port
+from tests.waiting import wait_until
 
 PIECE = bytes(range(256)) * 256
 LONG_PIECES = 400  # 26 MB: more than all buffers between a client and a backend together
@@ -58,12 +59,9 @@ class Relaying:
         """Begin to drain."""
         return self._running.start_and_wait(lambda: self.driver.stop(drain_seconds))
 
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until it is so."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not self._running.call(condition):
-            assert time.monotonic() < deadline, "it did not come about"
-            time.sleep(0.01)
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for a condition that must be looked at in the reactor's thread."""
+        wait_until(lambda: self._running.call(condition), what, DEADLINE_SECONDS)
 
 
 class Dying:
@@ -188,14 +186,14 @@ def test_a_backend_that_ends_without_a_word_is_passed_over(relaying: Relaying, h
             client.sendall(b"hello")
             assert client.recv(5) == b"hello"
     assert dying.accepted
-    relaying.until(lambda: relaying.driver.connections() == 0)
+    relaying.wait_until(lambda: relaying.driver.connections() == 0, "all connections to end")
 
 
 def test_who_comes_before_the_first_table_is_served_by_it(relaying: Relaying) -> None:
     """A static listener answers at once; its first clients wait for the catalog."""
     relaying.route(complete=False)
     with relaying.client() as client:
-        relaying.until(lambda: relaying.driver.connections() == 1)
+        relaying.wait_until(lambda: relaying.driver.connections() == 1, "the connection")
         relaying.route(relaying.backend("one", lambda _: None))
         assert received(client) == b"one"
 
@@ -230,7 +228,7 @@ def test_draining_lets_open_connections_finish(relaying: Relaying) -> None:
     with relaying.client() as client:
         assert client.recv(3) == b"one"
         drained = relaying.stop(60.0)
-        relaying.until(lambda: relaying.driver.report() == [])
+        relaying.wait_until(lambda: relaying.driver.report() == [], "the listener to close")
         with pytest.raises(ConnectionRefusedError):
             relaying.client()
         assert not drained.done()
@@ -283,6 +281,9 @@ def test_a_port_that_is_taken_is_asked_for_again(relaying: Relaying) -> None:
         (report,) = relaying.driver.report()
         assert isinstance(report, dict)
         assert "in use" in str(report["problem"])
-    relaying.until(lambda: "''" in str([one["problem"] for one in relaying.driver.report() if isinstance(one, dict)]))
+    relaying.wait_until(
+        lambda: "''" in str([one["problem"] for one in relaying.driver.report() if isinstance(one, dict)]),
+        "no listener to have a problem",
+    )
     with relaying.client() as client:
         assert received(client) == b"one"

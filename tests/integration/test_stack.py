@@ -7,8 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import Event
@@ -30,16 +29,7 @@ from mooring_stack.embedded import (
 from mooring_stack.patience import Failed, Interrupted, Patience
 from mooring_stack.ports import Ports
 from mooring_stack.supervisor import Death, Supervisor
-
-DEADLINE_SECONDS = 20.0
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until it is so, and fail when it takes too long."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 
 def runs(pid: int) -> bool:
@@ -61,7 +51,7 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
 def test_a_child_writes_into_its_own_log(supervisor: Supervisor) -> None:
     """Both outputs of a child stand in a file that bears its name."""
     supervisor.start("talker", ["sh", "-c", "echo one; echo two >&2; exec sleep 60"])
-    wait_until(lambda: supervisor.tail("talker") == ["one", "two"])
+    wait_until(lambda: supervisor.tail("talker") == ["one", "two"], "both lines")
     assert supervisor.tail("talker", 1) == ["two"]
 
 
@@ -71,7 +61,7 @@ def test_a_child_that_ends_by_itself_is_reported_with_its_status(supervisor: Sup
     victim = supervisor.start("victim", ["sleep", "60"])
     supervisor.start("stays", ["sleep", "60"])
     os.kill(victim, signal.SIGKILL)
-    wait_until(lambda: len(supervisor.deaths()) == 2)
+    wait_until(lambda: len(supervisor.deaths()) == 2, "two deaths")
     assert supervisor.deaths() == [Death("leaver", 3), Death("victim", 137)]
     supervisor.stop("stays")
     assert len(supervisor.deaths()) == 2
@@ -82,7 +72,7 @@ def test_children_end_in_the_reverse_order_of_their_start(supervisor: Supervisor
     for name in ("first", "second", "third"):
         script = f"trap 'echo {name} >> {tmp_path}/ended; exit' TERM; echo up; while :; do sleep 0.01; done"
         supervisor.start(name, ["sh", "-c", script])
-        wait_until(lambda name=name: supervisor.tail(name) == ["up"])  # type: ignore[misc]
+        wait_until(lambda name=name: supervisor.tail(name) == ["up"], f"{name} to be up")  # type: ignore[misc]
     supervisor.close()
     assert (tmp_path / "ended").read_text().split() == ["third", "second", "first"]
 
@@ -90,7 +80,7 @@ def test_children_end_in_the_reverse_order_of_their_start(supervisor: Supervisor
 def test_a_child_that_does_not_listen_is_killed(supervisor: Supervisor) -> None:
     """A stop ends in any case."""
     supervisor.start("stubborn", ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.01; done"])
-    wait_until(lambda: supervisor.tail("stubborn") == ["up"])
+    wait_until(lambda: supervisor.tail("stubborn") == ["up"], "the child to be up")
     assert supervisor.stop("stubborn") == -signal.SIGKILL
 
 
@@ -123,9 +113,9 @@ def test_children_die_with_their_parent_even_when_it_is_killed(tmp_path: Path) -
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         try:
-            wait_until(lambda: Path(f"/proc/{child}/cmdline").read_bytes() == b"sleep\0" + b"60\0")
+            wait_until(lambda: Path(f"/proc/{child}/cmdline").read_bytes() == b"sleep\0" + b"60\0", "the child to run")
             parent.kill()
-            wait_until(lambda: not runs(child))
+            wait_until(lambda: not runs(child), "the child to end")
         finally:
             parent.kill()
             if runs(child):
@@ -197,7 +187,7 @@ def test_an_embedded_etcd_starts_and_answers(path: str, supervisor: Supervisor, 
         assert not etcd_answers(port)
         program = find(ETCD, path)
         supervisor.start("etcd", etcd_command(program, tmp_path / "data", port, ports.hold()))
-        wait_until(lambda: etcd_answers(port))
+        wait_until(lambda: etcd_answers(port), "etcd to answer")
         assert not supervisor.deaths()
         assert program.version[0].isdigit()
 
@@ -209,7 +199,7 @@ def test_an_embedded_redis_starts_and_answers(path: str, supervisor: Supervisor,
         assert not redis_answers(port)
         program = find(REDIS, path)
         supervisor.start("redis", redis_command(program, tmp_path, port))
-        wait_until(lambda: redis_answers(port))
+        wait_until(lambda: redis_answers(port), "Redis to answer")
         assert not supervisor.deaths()
         assert program.version[0].isdigit()
 

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -15,20 +14,22 @@ import docker
 import pytest
 
 from mooring_stack.whoami import Settings, serve
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 HOST = "127.0.0.1"
-DEADLINE_SECONDS = 20.0
 COMMAND = [sys.executable, "-m", "mooring_stack.whoami", "--address", HOST, "--port", "0", "--name", "alpha"]
 
 
 def wait_for(text: str, log: Callable[[], str]) -> str:
     """Wait until a log holds a match of the pattern, and give the first group of the first."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while time.monotonic() < deadline:
-        if found := re.search(text, log()):
-            return found[1] if found.lastindex else found[0]
-        time.sleep(0.01)
-    raise AssertionError(f"no {text!r} in {log()!r}")
+    found: list[re.Match[str]] = []
+
+    def is_there() -> bool:
+        found.extend(re.finditer(text, log()))
+        return bool(found)
+
+    wait_until(is_there, lambda: f"{text!r} in {log()!r}")
+    return found[0][1] if found[0].lastindex else found[0][0]
 
 
 def received(client: socket.socket) -> str:

@@ -14,6 +14,7 @@ from mooring_register.engine import DockerEvent
 from mooring_register.memory_engine import MemoryEngine
 from mooring_register.observations import Died, Listed, Lost, Observation, Signalled
 from mooring_register.registrar import Registrar, apply
+from tests.waiting import wait_until
 
 DEADLINE_SECONDS = 10.0
 
@@ -32,12 +33,9 @@ class Watcher:
         self.told.append(observation)
         self.state = apply(self.state, [observation], time.time())
 
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until something holds; fail when it does not in time."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not condition():
-            assert time.monotonic() < deadline, (self.state, self.told)
-            time.sleep(0.005)
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition on what was told; fail with what was told instead."""
+        wait_until(condition, lambda: f"what is not here: {self.state}, {self.told}", DEADLINE_SECONDS)
 
     def names(self) -> set[str]:
         """Return the names of the containers that are published."""
@@ -54,7 +52,7 @@ def engine() -> MemoryEngine:
 def watcher(engine: MemoryEngine) -> Iterator[Watcher]:
     """Give a feed that has listed an engine."""
     one = Watcher(engine)
-    one.until(lambda: one.state.listed_at is not None)
+    one.wait_until(lambda: one.state.listed_at is not None)
     yield one
     one.feed.stop()
     for thread in one.threads:
@@ -72,9 +70,9 @@ def test_what_ran_before(engine: MemoryEngine) -> None:
 def test_start_and_stop(watcher: Watcher) -> None:
     """A container that starts is published, one that is stopped drains first and is withdrawn."""
     container = watcher.engine.run("web.1", ports=("80/tcp",))
-    watcher.until(lambda: watcher.names() == {"/web.1"})
+    watcher.wait_until(lambda: watcher.names() == {"/web.1"})
     watcher.engine.stop(container)
-    watcher.until(lambda: not watcher.names())
+    watcher.wait_until(lambda: not watcher.names())
     told = [type(one) for one in watcher.told]
     assert told.index(Signalled) < told.index(Died)
 
@@ -98,12 +96,12 @@ def test_nobody_waits_for_a_container_that_starts_or_ends() -> None:
     """A container is asked about when it has started, and its death is believed: the news of others do not wait."""
     engine = WatchfulEngine()
     one = Watcher(engine)
-    one.until(lambda: one.state.listed_at is not None)
+    one.wait_until(lambda: one.state.listed_at is not None)
     container = engine.run("web.1", ports=("80/tcp",))
-    one.until(lambda: one.names() == {"/web.1"})
+    one.wait_until(lambda: one.names() == {"/web.1"})
     engine.stop(container)
     engine.run("web.2", ports=("80/tcp",))
-    one.until(lambda: one.names() == {"/web.2"})
+    one.wait_until(lambda: one.names() == {"/web.2"})
     one.feed.stop()
     assert engine.waited_for == []
 
@@ -111,48 +109,48 @@ def test_nobody_waits_for_a_container_that_starts_or_ends() -> None:
 def test_restart(watcher: Watcher) -> None:
     """A container that is restarted is published on its new port."""
     container = watcher.engine.run("web.1", ports=("80/tcp",))
-    watcher.until(lambda: watcher.names() == {"/web.1"})
+    watcher.wait_until(lambda: watcher.names() == {"/web.1"})
     before = next(iter(watcher.state.instances.values())).address
     watcher.engine.stop(container)
     watcher.engine.start(container)
-    watcher.until(lambda: [one.address for one in watcher.state.instances.values()] not in ([], [before]))
+    watcher.wait_until(lambda: [one.address for one in watcher.state.instances.values()] not in ([], [before]))
 
 
 def test_engine_away(watcher: Watcher) -> None:
     """While the engine is away nothing is withdrawn; what happened meanwhile, without an event, is found afterwards."""
     stays = watcher.engine.run("stays", ports=("80/tcp",))
     dies = watcher.engine.run("dies", ports=("80/tcp",))
-    watcher.until(lambda: watcher.names() == {"/stays", "/dies"})
+    watcher.wait_until(lambda: watcher.names() == {"/stays", "/dies"})
     watcher.engine.fail()
-    watcher.until(lambda: watcher.state.lost_since is not None)
+    watcher.wait_until(lambda: watcher.state.lost_since is not None)
     assert watcher.names() == {"/stays", "/dies"}
     watcher.engine.kill(dies)
     watcher.engine.run("new", ports=("80/tcp",))
     watcher.engine.rename(stays, "stayed")
     watcher.engine.recover()
-    watcher.until(lambda: watcher.names() == {"/stayed", "/new"})
+    watcher.wait_until(lambda: watcher.names() == {"/stayed", "/new"})
     assert watcher.state.lost_since is None
 
 
 def test_pending_ports(watcher: Watcher) -> None:
     """A port that Docker has not filled in is looked at again, and never published wrongly meanwhile."""
     container = watcher.engine.run("web.1", ports=("80/tcp",))
-    watcher.until(lambda: watcher.names() == {"/web.1"})
+    watcher.wait_until(lambda: watcher.names() == {"/web.1"})
     watcher.engine.publish(container, pending=True)
     watcher.engine.become(container, "healthy")
-    watcher.until(lambda: not watcher.names())
+    watcher.wait_until(lambda: not watcher.names())
     watcher.engine.publish(container, pending=False)
-    watcher.until(lambda: watcher.names() == {"/web.1"})
+    watcher.wait_until(lambda: watcher.names() == {"/web.1"})
 
 
 def test_reconcile(engine: MemoryEngine) -> None:
     """What changed without an event is found by the next comparison."""
     container = engine.run("web.1", ports=("80/tcp",))
     one = Watcher(engine, resync_seconds=0.05)
-    one.until(lambda: one.names() == {"/web.1"})
+    one.wait_until(lambda: one.names() == {"/web.1"})
     before = next(iter(one.state.instances.values())).address
     engine.publish(container, pending=False)
-    one.until(lambda: [found.address for found in one.state.instances.values()] not in ([], [before]))
+    one.wait_until(lambda: [found.address for found in one.state.instances.values()] not in ([], [before]))
     one.feed.stop()
 
 
@@ -165,7 +163,7 @@ def test_a_burst(watcher: Watcher) -> None:
             watcher.engine.kill(container)
         else:
             living.add(f"/c{number}")
-    watcher.until(lambda: watcher.names() == living)
+    watcher.wait_until(lambda: watcher.names() == living)
 
 
 def test_superseded() -> None:
@@ -184,6 +182,6 @@ def test_a_listing_is_told_before_later_events(engine: MemoryEngine) -> None:
     """The first thing that is told is the listing; events that were replayed come after it."""
     engine.run("web.1", ports=("80/tcp",))
     one = Watcher(engine)
-    one.until(lambda: len(one.told) > 1)
+    one.wait_until(lambda: len(one.told) > 1)
     assert isinstance(one.told[0], Listed)
     one.feed.stop()
