@@ -5,14 +5,10 @@ Every part can be killed, frozen and restarted on its own, as its operator or it
 
 from __future__ import annotations
 
-import json
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
-from urllib.request import urlopen
 
 from attrs import frozen
 
@@ -20,44 +16,10 @@ from mooring.entries import Entry, decode_entry
 from mooring.etcd.client import EtcdStore, connect
 from mooring.model import Address, parse_address
 from mooring.redis.client import RedisStream
-from tests.servers import HOST, EtcdServer, RedisServer, Server, ask, free_port
+from tests.parts import Part
+from tests.servers import EtcdServer, RedisServer, free_port
 
-MOORING = Path(sys.executable).with_name("mooring")
 TTL_SECONDS = 5
-DEADLINE_SECONDS = 20.0
-
-
-class Part(Server):
-    """One of Mooring's commands as a process; it answers when `/readyz` says so."""
-
-    def __init__(self, directory: Path, name: str, options: Sequence[str]) -> None:
-        super().__init__(directory, MOORING, options)
-        self._name = name
-
-    def command(self) -> list[str]:
-        """See `Server.command`."""
-        return [str(self.program), self._name, "--admin", f"{HOST}:{self.port}", "--log-format", "json", *self.options]
-
-    def answers(self) -> bool:
-        """See `Server.answers`."""
-        return b" 200 " in ask(self.port, b"GET /readyz HTTP/1.0\r\n\r\n").partition(b"\r\n")[0]
-
-    def state(self) -> dict[str, object]:
-        """Return what `/state` says."""
-        with urlopen(f"http://{HOST}:{self.port}/state", timeout=5) as answer:
-            state: dict[str, object] = json.load(answer)
-            return state
-
-    def metric(self, name: str) -> float:
-        """Return the sum over all labels of a counter or gauge of `/metrics`."""
-        with urlopen(f"http://{HOST}:{self.port}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.partition("{")[0].partition(" ")[0] == name)
-
-    def events(self, sentence: str) -> list[dict[str, object]]:
-        """Return the lines of the log that say this, as their fields."""
-        lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
-        return [line for line in lines if line["event"] == sentence]
 
 
 @frozen
@@ -158,24 +120,6 @@ def running_line(directory: Path, register_options: Sequence[str]) -> Iterator[L
         for part in (register, discover, first, second):
             ending.enter_context(part)
         yield Line(etcd, redis, register, discover, (first, second), free_port())
-
-
-def wait_until(condition: Callable[[], object], what: str, deadline_seconds: float = DEADLINE_SECONDS) -> None:
-    """Wait for a condition, or fail saying for what."""
-    until = time.monotonic() + deadline_seconds
-    while not condition():
-        if time.monotonic() > until:
-            message = f"waited {deadline_seconds} s in vain for {what}"
-            raise AssertionError(message)
-        time.sleep(0.02)  # between two looks at a condition, bounded by the deadline above
-
-
-def holds_for(seconds: float, condition: Callable[[], object], what: str) -> None:
-    """Watch that a condition holds all the time; for promises that something does *not* happen."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        assert condition(), f"no longer true: {what}"
-        time.sleep(0.2)  # between two looks
 
 
 def _made(directory: Path, name: str) -> Path:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,10 +16,11 @@ from click.testing import CliRunner
 
 from mooring.cli import main
 from mooring_stack.story import STORY
+from tests.parts import MOORING
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
-MOORING = Path(sys.executable).with_name("mooring")
 DEADLINE_SECONDS = 60.0
 
 
@@ -44,7 +43,7 @@ class Demo:
 
     def wait_until_it_says(self, text: str) -> None:
         """Wait for a text, and fail when the demo ends without it."""
-        wait_until(lambda: text in self.said or self.process.poll() is not None)
+        wait_until(lambda: text in self.said or self.process.poll() is not None, repr(text), DEADLINE_SECONDS)
         assert text in self.said, self.said
 
     def processes(self) -> dict[str, int]:
@@ -63,14 +62,6 @@ class Demo:
         """Return the process id of the one part whose command line has these words."""
         (pid,) = [pid for command, pid in self.processes().items() if part in command]
         return pid
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until it is so, and fail when it takes too long."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
 
 
 @contextmanager
@@ -133,7 +124,7 @@ def test_a_part_that_dies_fails_the_step_and_is_named(tmp_path: Path, part: str)
     """Status 1, who ended and how in the last line, the ends of the logs before it; and nothing is left."""
     with demo(tmp_path, "--once") as one:
         one.wait_until_it_says("1. Three instances")
-        wait_until(lambda: any(part in command for command in one.processes()))
+        wait_until(lambda: any(part in command for command in one.processes()), f"{part} to run", DEADLINE_SECONDS)
         os.kill(next(pid for command, pid in one.processes().items() if part in command), signal.SIGKILL)
         assert one.status() == 1, one.said
         last = one.said.splitlines()[-1]
@@ -151,7 +142,11 @@ def test_a_demo_that_is_played_with_goes_on_until_it_is_told_to_end(tmp_path: Pa
         assert "redis-cli -p" in one.said
         os.kill(one.process_of("--name whoami-1"), signal.SIGKILL)
         one.wait_until_it_says("whoami-1 is gone: it is taken off the list")
-        wait_until(lambda: one.said.rpartition("taken off the list")[2].count("instance-removed") == 1)
+        wait_until(
+            lambda: one.said.rpartition("taken off the list")[2].count("instance-removed") == 1,
+            "the removal to be told",
+            DEADLINE_SECONDS,
+        )
         one.process.send_signal(signal.SIGINT)
         assert one.status() == 0, one.said
         assert_nothing_is_left(one)
@@ -172,6 +167,6 @@ def test_a_demo_that_is_killed_takes_all_its_processes_along(tmp_path: Path) -> 
     with demo(tmp_path / "killed", "--once") as one:
         one.wait_until_it_says("1. Three instances")
         one.process.kill()
-        wait_until(lambda: not one.processes())
+        wait_until(lambda: not one.processes(), "all processes to end", DEADLINE_SECONDS)
     forgotten = list(one.temporary.iterdir())
     assert forgotten

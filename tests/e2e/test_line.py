@@ -19,9 +19,10 @@ from docker.models.containers import Container
 from mooring.facts import InstanceAdded, InstanceChanged, InstanceRemoved, seen_docker
 from mooring.model import Address, State
 from tests.checker import check
-from tests.e2e.line import TTL_SECONDS, Line, holds_for, running_line, wait_until
-from tests.e2e.load import Load
+from tests.e2e.line import TTL_SECONDS, Line, running_line
 from tests.e2e.whoamis import Whoamis, bridge_gateway, whoamis
+from tests.load import Load
+from tests.waiting import holds_for, wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(150)]
 
@@ -76,7 +77,7 @@ def _facts(line: Line, service: str = SERVICE) -> list[InstanceAdded | InstanceC
 def _await_only(load: Load, line: Line, *instances: str) -> float:
     """Wait until for a while exactly these answered, from both proxies."""
     return load.await_answers(
-        lambda seen: sum(seen.values()) >= RATE / 2 and set(seen) == _everyone(line, *instances), deadline_seconds=20
+        lambda seen: sum(seen.values()) >= RATE / 2 and set(seen) == _everyone(line, *instances), seconds=20
     )
 
 

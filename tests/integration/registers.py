@@ -1,12 +1,5 @@
-"""Registers as processes, at one etcd and one prefix of a test: starting, asking and ending them."""
+"""Registers as processes, at one etcd and one prefix of a test."""
 
-import signal
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -16,18 +9,10 @@ from mooring.etcd.address import parse_etcd_address
 from mooring.etcd.client import connect_to
 from mooring.etcd.store import KeyValue, Store
 from mooring.model import Instance
-from tests.servers import EtcdServer, free_port
+from tests.parts import Part
+from tests.servers import EtcdServer
 
-DEADLINE_SECONDS = 15.0
 TTL_SECONDS = 3
-
-
-def until(condition: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
-    """Wait until something holds; fail when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 class Site:
@@ -36,12 +21,11 @@ class Site:
     def __init__(self, etcd: EtcdServer, directory: Path, namespace: str) -> None:
         self.address = f"etcd://127.0.0.1:{etcd.port}/{namespace}"
         self.host = namespace
+        self.directory = directory
         self.file = directory / "static.yaml"
-        self.log = directory / "register.log"
         self.prefix = f"/{namespace}"
         self.store: Store = connect_to(parse_etcd_address(self.address))
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self.admins: dict[int, int] = {}
+        self.parts: list[Part] = []
 
     def declare(self, *ports: int) -> None:
         """Let the file list an instance of `web` on each of these ports."""
@@ -54,59 +38,23 @@ class Site:
         other.write_text(text)
         other.rename(self.file)
 
-    def register(self, *options: str, host: str = "") -> subprocess.Popen[bytes]:
+    def register(self, *options: str, host: str = "") -> Part:
         """Start a register of the file."""
         return self.run("--static", str(self.file), *options, host=host)
 
-    def run(self, *options: str, host: str = "") -> subprocess.Popen[bytes]:
+    def run(self, *options: str, host: str = "") -> Part:
         """Start a register with these options."""
-        admin = free_port()
-        command = [str(Path(sys.executable).with_name("mooring")), "register", "--registry", self.address]
-        command += ["--host", host or self.host, "--ttl", str(TTL_SECONDS)]
-        command += ["--admin", f"127.0.0.1:{admin}", "--log-format", "json", *options]
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log)
-        self.processes.append(process)
-        self.admins[process.pid] = admin
-        return process
+        where = ["--registry", self.address, "--host", host or self.host, "--ttl", str(TTL_SECONDS)]
+        part = Part(self.directory / f"register-{len(self.parts) + 1}", "register", [*where, *options])
+        self.parts.append(part)
+        part.launch()
+        return part
 
-    def ask(self, process: subprocess.Popen[bytes], path: str) -> tuple[int, str]:
-        """Ask a register's admin server; status 0 while it does not answer."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.admins[process.pid]}{path}", timeout=2) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
-
-    def counted(self, process: subprocess.Popen[bytes], name: str) -> float:
-        """Return what a register has counted under a name, over all labels."""
-        lines = self.ask(process, "/metrics")[1].splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
-
-    def end(self) -> None:
+    def close(self) -> None:
         """End whatever still runs."""
-        for process in self.processes:
-            self.kill(process)
+        for part in self.parts:
+            part.kill()
         self.store.close()
-
-    def ready(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
-        """Wait until a register has listed and written."""
-        until(lambda: self.ask(process, "/readyz")[0] == 200)
-        return process
-
-    def kill(self, process: subprocess.Popen[bytes]) -> None:
-        """End a register without a word."""
-        process.kill()
-        process.wait()
-
-    def stop(self, process: subprocess.Popen[bytes]) -> float:
-        """Ask a register to end, which it must do well, and return the seconds that it took."""
-        began = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=DEADLINE_SECONDS) == 0
-        return time.monotonic() - began
 
     def keys(self) -> dict[str, KeyValue]:
         """Return what is written below the prefix."""
@@ -122,4 +70,4 @@ class Site:
 
     def logged(self) -> str:
         """Return what all registers have logged."""
-        return self.log.read_text()
+        return "".join(part.log.read_text() for part in self.parts)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from mooring.etcd.store import Put, Store
-from tests.integration.registers import DEADLINE_SECONDS, TTL_SECONDS, Site, until
+from tests.integration.registers import TTL_SECONDS, Site
 from tests.servers import EtcdServer
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -17,17 +18,17 @@ def site(etcd_server: EtcdServer, tmp_path: Path, namespace: str) -> Iterator[Si
     """Give a place to register at."""
     one = Site(etcd_server, tmp_path, namespace)
     yield one
-    one.end()
+    one.close()
 
 
 def test_kill_and_expire(site: Site) -> None:
     """After `kill -9` the instances stay until the lease expires, and then go."""
     site.declare(8001, 8002)
-    process = site.ready(site.register())
+    process = site.register().ready()
     began = time.monotonic()
-    site.kill(process)
+    process.kill()
     assert site.ports() == {8001, 8002}
-    until(lambda: not site.keys())
+    wait_until(lambda: not site.keys(), "the lease to end")
     assert time.monotonic() - began > TTL_SECONDS / 2
     assert site.store.get(f"/mooring/hosts/{site.host}") is None
 
@@ -35,34 +36,37 @@ def test_kill_and_expire(site: Site) -> None:
 def test_kill_and_restart(site: Site) -> None:
     """Restarted before the lease expires, register writes none of what did not change."""
     site.declare(8001, 8002)
-    site.kill(site.ready(site.register()))
+    site.register().ready().kill()
     before = site.keys()
-    process = site.ready(site.register())
+    process = site.register().ready()
     assert site.keys() == before
     # And so it remains when the adopted lease would have ended, had nobody renewed it.
-    until(lambda: site.counted(process, "mooring_register_keep_alives_total") > TTL_SECONDS + 1)
+    wait_until(
+        lambda: process.metric("mooring_register_keep_alives_total") > TTL_SECONDS + 1,
+        "the adopted lease to be renewed past its end",
+    )
     assert site.keys() == before
 
 
 def test_stop_and_restart(site: Site) -> None:
     """SIGTERM ends with status 0 within two seconds and leaves the keys to the successor, which writes none of them."""
     site.declare(8001, 8002)
-    seconds = site.stop(site.ready(site.register()))
+    seconds = site.register().ready().end()
     before = site.keys()
     assert len(before) == 2
     assert seconds < 2.0
-    site.ready(site.register())
+    site.register().ready()
     assert site.keys() == before
 
 
 def test_what_changed_meanwhile(site: Site) -> None:
     """A successor writes what changed while nobody looked, and nothing else."""
     site.declare(8001, 8002)
-    site.stop(site.ready(site.register()))
+    site.register().ready().end()
     before = site.keys()
     site.declare(8002, 8003)
-    site.ready(site.register())
-    until(lambda: site.ports() == {8002, 8003})
+    site.register().ready()
+    wait_until(lambda: site.ports() == {8002, 8003}, "what changed to be written")
     unchanged = f"{site.prefix}/web/127.0.0.1:web:8002"
     assert site.keys()[unchanged] == before[unchanged]
 
@@ -70,9 +74,9 @@ def test_what_changed_meanwhile(site: Site) -> None:
 def test_another_ttl(site: Site) -> None:
     """A successor with another TTL moves the keys to a lease of its own; nobody sees another value."""
     site.declare(8001)
-    site.stop(site.ready(site.register()))
+    site.register().ready().end()
     ((key, before),) = site.keys().items()
-    site.ready(site.register("--ttl", "7"))
+    site.register("--ttl", "7").ready()
     after = site.keys()[key]
     assert after.value == before.value
     lease = site.store.lease(after.lease)
@@ -84,21 +88,21 @@ def test_another_ttl(site: Site) -> None:
 def test_the_last_one_writes(site: Site) -> None:
     """Of two registers of one engine the last one writes; the first stands by, and takes over when it is alone."""
     site.declare(8001)
-    first = site.ready(site.register())
-    second = site.ready(site.register())
-    until(lambda: "another register" in site.ask(first, "/readyz")[1])
+    first = site.register().ready()
+    second = site.register().ready()
+    wait_until(lambda: "another register" in first.ask("/readyz")[1], "the first to stand by")
     site.declare(8001, 8002)
-    until(lambda: site.ports() == {8001, 8002})
+    wait_until(lambda: site.ports() == {8001, 8002}, "both to be written")
     assert (
-        site.counted(first, "mooring_register_puts_total"),
-        site.counted(second, "mooring_register_puts_total"),
+        first.metric("mooring_register_puts_total"),
+        second.metric("mooring_register_puts_total"),
     ) == (1, 1)
     before = site.keys()
-    site.kill(second)
-    site.ready(first)
+    second.kill()
+    first.ready()
     assert site.keys() == before
     site.declare(8003)
-    until(lambda: site.ports() == {8003})
+    wait_until(lambda: site.ports() == {8003}, "the change to be written")
 
 
 def test_another_engine(site: Site) -> None:
@@ -110,10 +114,10 @@ def test_another_engine(site: Site) -> None:
     key = f"/mooring/hosts/{site.host}"
     put(site.store, key, json.dumps(record), lease)
     process = site.register()
-    until(lambda: "is held by engine ANOTHER" in site.ask(process, "/readyz")[1])
+    wait_until(lambda: "is held by engine ANOTHER" in process.ask("/readyz")[1], "the other engine to be named")
     assert site.keys() == {}
     site.store.revoke(lease)
-    site.ready(process)
+    process.ready()
     assert site.ports() == {8001}
 
 
@@ -125,22 +129,22 @@ def put(store: Store, key: str, value: str, lease: int = 0) -> None:
 def test_broken_entries(site: Site) -> None:
     """A broken entry is reported, counted and shown, and the others are registered; a broken file changes nothing."""
     site.write("instances:\n  - {service: web, address: '127.0.0.1:8001'}\n  - {service: web, weight: 1}\n")
-    process = site.ready(site.register())
+    process = site.register().ready()
     assert site.ports() == {8001}
-    assert "instance 2: address is missing" in site.ask(process, "/state")[1]
-    assert site.counted(process, "mooring_register_problems_total") == 1
+    assert "instance 2: address is missing" in process.ask("/state")[1]
+    assert process.metric("mooring_register_problems_total") == 1
     assert site.logged().count("instance 2: address is missing") == 1
     site.write("instances: [")
-    until(lambda: "not YAML" in site.ask(process, "/state")[1])
+    wait_until(lambda: "not YAML" in process.ask("/state")[1], "the broken file to be told")
     assert site.ports() == {8001}
 
 
 def test_an_id_of_another_host(site: Site) -> None:
     """An id that another host holds is reported naming both, and everything else is registered."""
     site.declare(8001, 8002)
-    site.ready(site.register(host=f"{site.host}-first"))
-    process = site.ready(site.register())
-    said = site.ask(process, "/state")[1]
+    site.register(host=f"{site.host}-first").ready()
+    process = site.register().ready()
+    said = process.ask("/state")[1]
     assert f"held by host '{site.host}-first' in service 'web', this is host '{site.host}'" in said
     assert {one.host for one in site.instances()} == {f"{site.host}-first"}
 
@@ -148,7 +152,7 @@ def test_an_id_of_another_host(site: Site) -> None:
 def test_withdraw_on_exit(site: Site) -> None:
     """A register that was asked to withdraws everything, with the host, before it ends in time."""
     site.declare(8001, 8002)
-    assert site.stop(site.ready(site.register("--withdraw-on-exit"))) < 2.0
+    assert site.register("--withdraw-on-exit").ready().end() < 2.0
     assert site.keys() == {}
     assert site.store.get(f"/mooring/hosts/{site.host}") is None
 
@@ -156,8 +160,8 @@ def test_withdraw_on_exit(site: Site) -> None:
 def test_withdraw(site: Site) -> None:
     """`--withdraw` retires a host whose register has ended, and ends by itself."""
     site.declare(8001, 8002)
-    site.stop(site.ready(site.register()))
-    assert site.register("--withdraw").wait(timeout=DEADLINE_SECONDS) == 0
+    site.register().ready().end()
+    assert site.register("--withdraw").status() == 0
     assert site.keys() == {}
     assert site.store.get(f"/mooring/hosts/{site.host}") is None
 
@@ -167,26 +171,26 @@ def test_etcd_away(own_etcd_server: EtcdServer, tmp_path: Path, namespace: str) 
     site = Site(own_etcd_server, tmp_path, namespace)
     try:
         site.declare(8001)
-        process = site.ready(site.register())
+        process = site.register().ready()
         own_etcd_server.kill()
         site.declare(8001, 8002)
-        until(lambda: site.ask(process, "/readyz")[0] == 503)
+        wait_until(lambda: process.ask("/readyz")[0] == 503, "the loss of etcd to be noticed")
         own_etcd_server.restart(keep_data=True)
-        site.ready(process)
-        until(lambda: site.ports() == {8001, 8002})
+        process.ready()
+        wait_until(lambda: site.ports() == {8001, 8002}, "both to be written")
         own_etcd_server.restart(keep_data=False)
-        until(lambda: site.ports() == {8001, 8002})
-        assert process.poll() is None
+        wait_until(lambda: site.ports() == {8001, 8002}, "both to be written")
+        assert process.runs()
     finally:
-        site.end()
+        site.close()
 
 
 def test_an_admin_port_that_is_taken(site: Site) -> None:
     """A port that somebody else has is a wrong configuration: status 2, named, and nothing half-started."""
     site.declare(8001)
-    first = site.ready(site.register())
-    taken = f"127.0.0.1:{site.admins[first.pid]}"
+    first = site.register().ready()
+    taken = f"127.0.0.1:{first.port}"
     second = site.register("--admin", taken, host=f"{site.host}-second")
-    assert second.wait(timeout=DEADLINE_SECONDS) == 2
+    assert second.status() == 2
     assert f"--admin: {taken}: Address already in use" in site.logged()
     assert site.store.get(f"/mooring/hosts/{site.host}-second") is None

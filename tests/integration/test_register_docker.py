@@ -18,8 +18,9 @@ from docker.models.containers import Container
 from mooring.documents import decode_instance
 from mooring.etcd.store import KeyValue
 from mooring.model import Instance, State
-from tests.integration.registers import Site, until
+from tests.integration.registers import Site
 from tests.servers import EtcdServer
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.docker
 
@@ -87,7 +88,7 @@ class Host:
         self._image = image
         self._numbers = itertools.count(1)
         self._made: list[Container] = []
-        self.process = site.ready(site.run("--docker", f"unix://{passage.path}", "--ip", "127.0.0.1", "--resync", "5"))
+        self.process = site.run("--docker", f"unix://{passage.path}", "--ip", "127.0.0.1", "--resync", "5").ready()
 
     def container(self, name: str = "", **labels: str) -> Container:
         """Run a container that says that it belongs to this test's service."""
@@ -124,7 +125,7 @@ def host(etcd_server: EtcdServer, tmp_path: Path, namespace: str, whoami_image: 
         yield one
     finally:
         one.close()
-        site.end()
+        site.close()
         shutil.rmtree(directory)
 
 
@@ -150,7 +151,7 @@ def test_the_life_of_a_container(host: Host) -> None:
     since = host.site.store.list(host.site.prefix).revision
     name = host.container().name
     assert name is not None
-    until(lambda: name in host.published())
+    wait_until(lambda: name in host.published(), "the container to be published")
     host.client.containers.get(name).stop(timeout=1)
     said = causes(host, name, since)
     assert said == [(State.UP, "started"), (State.DRAINING, "stopping"), (State.DOWN, "stopped")]
@@ -162,7 +163,7 @@ def test_killed(host: Host) -> None:
     one = host.container()
     assert one.name is not None
     name = one.name
-    until(lambda: name in host.published())
+    wait_until(lambda: name in host.published(), "the container to be published")
     one.kill()
     assert causes(host, name, since)[-1] == (State.DOWN, "exited 137")
 
@@ -170,20 +171,20 @@ def test_killed(host: Host) -> None:
 def test_restarted_on_another_port(host: Host) -> None:
     """A container that is restarted is published once, on the port that it has then."""
     one = host.container()
-    until(lambda: one.name in host.published())
+    wait_until(lambda: one.name in host.published(), "the container to be published")
     one.restart(timeout=1)
     one.reload()
     port = next(int(binding["HostPort"]) for binding in one.ports["80/tcp"] or ())
-    until(lambda: [found.address.port for found in host.published().values()] == [port])
+    wait_until(lambda: [found.address.port for found in host.published().values()] == [port], "the new port only")
 
 
 def test_renamed(host: Host) -> None:
     """A renamed container changes its id; no moment in between is without it."""
     one = host.container()
-    until(lambda: one.name in host.published())
+    wait_until(lambda: one.name in host.published(), "the container to be published")
     since = host.site.store.list(host.site.prefix).revision
     one.rename(f"{one.name}-renamed")
-    until(lambda: list(host.published()) == [f"{one.name}-renamed"])
+    wait_until(lambda: list(host.published()) == [f"{one.name}-renamed"], "the new name only")
     watch = host.site.store.watch(host.site.prefix, since)
     (_, first, *_) = itertools.islice(watch, 2)
     watch.cancel()
@@ -194,24 +195,28 @@ def test_renamed(host: Host) -> None:
 def test_a_broken_label(host: Host) -> None:
     """A broken label is reported with its value and reason, and the container is registered all the same."""
     one = host.container(WEIGHT="heavy")
-    until(lambda: one.name in host.published())
-    assert f"{one.name}: SERVICE_WEIGHT='heavy': expected a whole number" in host.site.ask(host.process, "/state")[1]
-    assert host.site.counted(host.process, "mooring_register_problems_total") >= 1
+    wait_until(lambda: one.name in host.published(), "the container to be published")
+    assert f"{one.name}: SERVICE_WEIGHT='heavy': expected a whole number" in host.process.ask("/state")[1]
+    assert host.process.metric("mooring_register_problems_total") >= 1
 
 
 def test_cut_off(host: Host) -> None:
     """While the engine is away nothing is withdrawn; when it is back, what happened without a word is found."""
     stays, dies = host.container(), host.container()
-    until(lambda: set(host.published()) == {stays.name, dies.name})
+    wait_until(lambda: set(host.published()) == {stays.name, dies.name}, "both to be published")
     before = host.keys()
     host.passage.cut()
-    until(lambda: '"engine lost since": null' not in host.site.ask(host.process, "/state")[1])
+    wait_until(
+        lambda: '"engine lost since": null' not in host.process.ask("/state")[1], "the loss of the engine to be noticed"
+    )
     dies.kill()
     new = host.container()
     assert host.keys() == before
     host.passage.restore()
-    until(lambda: set(host.published()) == {stays.name, new.name})
-    until(lambda: '"engine lost since": null' in host.site.ask(host.process, "/state")[1])
+    wait_until(lambda: set(host.published()) == {stays.name, new.name}, "what happened meanwhile to be found")
+    wait_until(
+        lambda: '"engine lost since": null' in host.process.ask("/state")[1], "the return of the engine to be noticed"
+    )
     unchanged = f"{host.site.prefix}/{host.site.host}/{host.site.host}:{stays.name}:80"
     assert host.keys()[unchanged] == before[unchanged]
 
@@ -219,20 +224,20 @@ def test_cut_off(host: Host) -> None:
 def test_successor(host: Host) -> None:
     """A successor finds everything as it is and writes nothing; not even what its predecessor wrote last."""
     one = host.container()
-    until(lambda: one.name in host.published())
-    host.site.stop(host.process)
+    wait_until(lambda: one.name in host.published(), "the container to be published")
+    host.process.end()
     before = host.keys()
-    host.site.ready(host.site.run("--docker", f"unix://{ENGINE}", "--ip", "127.0.0.1"))
+    host.site.run("--docker", f"unix://{ENGINE}", "--ip", "127.0.0.1").ready()
     assert len(before) == 1
     assert host.keys() == before
 
 
 def test_the_engine_comes_later(host: Host) -> None:
     """A register that starts before the engine waits for it, says so, and ends in time when it is told to."""
-    host.site.stop(host.process)
+    host.process.end()
     host.passage.cut()
     process = host.site.run("--docker", f"unix://{host.passage.path}", "--ip", "127.0.0.1")
-    until(lambda: "the engine does not answer" in host.site.ask(process, "/readyz")[1])
+    wait_until(lambda: "the engine does not answer" in process.ask("/readyz")[1], "the missing engine to be told")
     host.passage.restore()
-    host.site.ready(process)
-    assert host.site.stop(process) < 2.0
+    process.ready()
+    assert process.end() < 2.0

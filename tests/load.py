@@ -18,6 +18,7 @@ from typing import Self
 from attrs import frozen
 
 from mooring.model import Address
+from tests.waiting import wait_until
 
 TIMEOUT_SECONDS = 2.0
 
@@ -77,18 +78,19 @@ class Load:
         """Return what was sent after a moment (epoch seconds) and has ended."""
         return tuple(outcome for outcome in self.outcomes if outcome.at >= moment)
 
-    def await_answers(
-        self, wanted: Callable[[Counter[tuple[Address, str]]], bool], deadline_seconds: float = 15
-    ) -> float:
+    def await_answers(self, wanted: Callable[[Counter[tuple[Address, str]]], bool], seconds: float = 15) -> float:
         """Wait until the answers sent from now on, counted by (target, instance), are as wanted; return how long."""
         began = time.time()
-        while not wanted(Counter((one.target, one.instance) for one in self.since(began) if one.instance)):
-            if time.time() - began > deadline_seconds:
-                seen = Counter((str(one.target), one.instance or one.error) for one in self.since(began))
-                message = f"not the answers that were wanted within {deadline_seconds} s: {seen}"
-                raise AssertionError(message)
-            time.sleep(0.005)  # a look at what another thread collects, bounded by the deadline above
-        return time.time() - began
+
+        def seen() -> str:
+            counted = Counter((str(one.target), one.instance or one.error) for one in self.since(began))
+            return f"the answers that were wanted, of these: {counted}"
+
+        return wait_until(
+            lambda: wanted(Counter((one.target, one.instance) for one in self.since(began) if one.instance)),
+            seen,
+            seconds,
+        )
 
     async def _run(self) -> None:
         targets, running, number = cycle(self._targets), set[asyncio.Task[None]](), 0
