@@ -6,6 +6,7 @@ from attrs import define, evolve, field
 
 from mooring.model import Address, Instance, State
 from mooring.redis.memory import MemoryStream
+from mooring.redis.stream import Head
 from mooring_discover.leadership import Leadership
 from mooring_discover.observations import Gone, InstanceKey, Key, Listed, Observation, Seen, Withdrawn
 from mooring_discover.owner import Clock, Owner
@@ -111,3 +112,20 @@ class Desk:
     def _incarnation(self) -> str:
         self.incarnations += 1
         return f"incarnation-{self.incarnations}"
+
+
+def desk() -> Desk:
+    """Return an owner that leads on an empty Redis."""
+    return Desk(MemoryStream(lambda: 0.0))
+
+
+def types(one: Desk) -> list[str]:
+    """Return the types of all entries, oldest first."""
+    return [entry.fields["type"] for entry in one.stream.tail(1000)]
+
+
+def head(one: Desk) -> Head:
+    """Return the head that must be there."""
+    present = one.stream.head()
+    assert present is not None
+    return present
