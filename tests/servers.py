@@ -147,6 +147,8 @@ class Server(ABC):
     def pause(self) -> None:
         """Freeze it: connections stay open and are even accepted, and nothing answers."""
         os.kill(self.pid, signal.SIGSTOP)
+        # The signal is only on its way: until all threads stand still, what a test does next could still be answered.
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let it go on."""
