@@ -27,7 +27,7 @@ imports: install  ## import-linter: who may import whom
 	$(BIN)/lint-imports
 
 cover: install  ## all tests, with branch coverage
-	$(BIN)/pytest --cov --numprocesses 2 --dist loadgroup --durations 12
+	$(BIN)/pytest --cov --numprocesses 2 --dist loadfile --durations 12
 
 constraints: install  ## pin anew what constraints.txt pins: newest versions, with the hashes of all their files
 	$(PIP) uv && $(BIN)/uv pip compile $(COMPILE) --output-file constraints.txt

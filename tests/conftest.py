@@ -46,17 +46,11 @@ def why_no_engine() -> str | None:
     return None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give long tests their time, and keep together what must not run side by side.
-
-    A module's tests share their servers; all tests with containers share one engine, and read its events.
-    """
-    for item in items:
-        together = "docker" if item.get_closest_marker("docker") else item.path.name
-        item.add_marker(pytest.mark.xdist_group(together))
-        is_long = item.get_closest_marker("docker") or item.get_closest_marker("e2e")
-        if is_long and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(LONG_TEST_TIMEOUT_SECONDS))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give a test with containers or a whole pipeline the time that these need, unless it says otherwise itself."""
+    is_long = item.get_closest_marker("docker") or item.get_closest_marker("e2e")
+    if is_long and not item.get_closest_marker("timeout"):
+        item.add_marker(pytest.mark.timeout(LONG_TEST_TIMEOUT_SECONDS))
 
 
 @pytest.hookimpl(tryfirst=True)
