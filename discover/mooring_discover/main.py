@@ -39,6 +39,7 @@ from mooring_discover.suspects import Policy
 # The slowest turn writes a hundred thousand instances; it reports progress after each batch.
 TURN_MOST_SECONDS = 60.0
 STOP_SECONDS = 1.0
+SIGNAL_SECONDS = 0.2  # the longest that a signal goes unnoticed
 
 log = get_logger()
 
@@ -177,7 +178,9 @@ def run(
         source.start(owner.tell)
     turning = start("owner", partial(owner.run, stopping, turned))
     log.info("following", sources=[source.name for source in sources], admin=str(server.address))
-    stopping.wait()
+    # Not for ever at once: a signal that another thread takes, or that comes just before the wait, wakes nobody here.
+    while not stopping.wait(SIGNAL_SECONDS):
+        pass
     _end(sources, owner, turning, leadership)
     stream.close()
     server.stop()
