@@ -122,14 +122,18 @@ class Running:
         admin.start()
         self._stops.append(admin.stop)
         log.info("proxy started", admin=str(admin.address), address=self._settings.address)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._on_signal(number, self._stop_or_abort)
+        self._reactor.callWhenRunning(self._take_signals)
         self._reactor.addSystemEventTrigger("before", "shutdown", self._drain)
         if self._settings.catalog:
             self._follow_file(CatalogFile(self._settings.catalog))
         else:
             self._follow_stream(f"{self._settings.host}:{admin.address.port}")
-        self._reactor.run(installSignalHandlers=False)
+        self._reactor.run()
+
+    def _take_signals(self) -> None:
+        """Take the reactor's signals over. It set up that any signal wakes it, in whichever thread it arrives."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._on_signal(number, self._stop_or_abort)
 
     def _on_signal(self, number: signal.Signals, act: Callable[[], None]) -> None:
         # A signal arrives between any two instructions: only the reactor's own turn is a safe place to act.
