@@ -206,17 +206,13 @@ def test_cut_off(host: Host) -> None:
     wait_until(lambda: set(host.published()) == {stays.name, dies.name}, "both to be published")
     before = host.keys()
     host.passage.cut()
-    wait_until(
-        lambda: '"engine lost since": null' not in host.process.ask("/state")[1], "the loss of the engine to be noticed"
-    )
+    wait_until(lambda: host.process.state()["engine lost since"], "the loss of the engine to be noticed")
     dies.kill()
     new = host.container()
     assert host.keys() == before
     host.passage.restore()
     wait_until(lambda: set(host.published()) == {stays.name, new.name}, "what happened meanwhile to be found")
-    wait_until(
-        lambda: '"engine lost since": null' in host.process.ask("/state")[1], "the return of the engine to be noticed"
-    )
+    wait_until(lambda: not host.process.state()["engine lost since"], "the return of the engine to be noticed")
     unchanged = f"{host.site.prefix}/{host.site.host}/{host.site.host}:{stays.name}:80"
     assert host.keys()[unchanged] == before[unchanged]
 
