@@ -4,6 +4,7 @@ import functools
 import itertools
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 
 import docker
@@ -25,6 +26,10 @@ settings.register_profile("default", max_examples=100, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)
 settings.register_profile("deep", max_examples=5000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("MOORING_HYPOTHESIS_PROFILE", "default"))
+
+# A shell that runs us in the background has us ignore Ctrl-C, and what a process ignores its children ignore too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What a thread of a test logs after its capture has ended would stand between the dots.
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
