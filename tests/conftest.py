@@ -34,7 +34,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # What a thread of a test logs after its capture has ended would stand between the dots.
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
-FIGURES = pytest.StashKey[list[str]]()
+MEASURED = "measured"
 
 _numbers = itertools.count(1)
 
@@ -67,9 +67,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(reason)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print what tests measured, whoever captured their output."""
-    figures = config.stash.get(FIGURES, [])
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests measured, in whichever process they ran."""
+    reports = [one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, [])]
+    figures = [text for one in reports if one.when == "call" for name, text in one.user_properties if name == MEASURED]
     if figures:
         terminalreporter.section("measured")
     for figure in figures:
@@ -77,9 +78,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture
-def measured(pytestconfig: pytest.Config) -> Callable[[str], None]:
+def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Give a way to print a figure at the end of the run."""
-    return pytestconfig.stash.setdefault(FIGURES, []).append
+    return functools.partial(record_property, MEASURED)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def site(etcd_server: EtcdServer, redis_server: RedisServer, tmp_path: Path, nam
         yield one
 
 
-def test_what_is_in_etcd_is_in_the_stream(site: Site) -> None:
+def test_what_is_in_etcd_is_in_the_stream(site: Site, measured: Callable[[str], None]) -> None:
     """Additions, a change and a withdrawal arrive within a moment each, and the history checks."""
     site.put(instance("a"), instance("b"))
     site.discover().ready()
@@ -49,7 +49,7 @@ def test_what_is_in_etcd_is_in_the_stream(site: Site) -> None:
         "instance-changed": 1,
         "instance-removed": 1,
     }
-    print(f"etcd put to catalog read back: {took * 1000:.1f} ms")
+    measured(f"etcd put to catalog read back: {took * 1000:.1f} ms")
 
 
 @pytest.mark.parametrize("end", [Part.kill, Part.end])
@@ -83,7 +83,7 @@ def test_restart_appends_only_what_happened_meanwhile(site: Site) -> None:
     check(site.stream)
 
 
-def test_standby_takes_over(site: Site) -> None:
+def test_standby_takes_over(site: Site, measured: Callable[[str], None]) -> None:
     """After a clean stop at once, after a kill when the lead has expired; no fact is lost or told twice."""
     site.put(instance("a"), instance("b"))
     first = site.discover().ready()
@@ -100,7 +100,7 @@ def test_standby_takes_over(site: Site) -> None:
     assert check(site.stream).counts == {"epoch-began": 3, "instance-added": 2, "instance-removed": 1}
     assert stopped < 1.0
     assert killed < 3.5
-    print(f"taken over after a stop in {stopped * 1000:.0f} ms, after a kill in {killed * 1000:.0f} ms")
+    measured(f"taken over after a stop in {stopped * 1000:.0f} ms, after a kill in {killed * 1000:.0f} ms")
 
 
 def test_paused_leader_that_wakes_is_fenced(site: Site) -> None:

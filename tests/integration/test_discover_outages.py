@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -87,7 +87,7 @@ def test_one_host_that_expires_is_removed(own_site: Site) -> None:
     assert "instance-changed" not in own_site.types()
 
 
-def test_hosts_that_expire_together_become_suspect(own_site: Site) -> None:
+def test_hosts_that_expire_together_become_suspect(own_site: Site, measured: Callable[[str], None]) -> None:
     """Three of four leases end at once: marked, not removed; who is seen again is as before, the others go in time."""
     leases = [own_site.host(f"h{number}", instance(f"i{number}", host=f"h{number}")) for number in range(4)]
     own_site.discover().ready()
@@ -105,7 +105,7 @@ def test_hosts_that_expire_together_become_suspect(own_site: Site) -> None:
         HOLD_SECONDS + DEADLINE_SECONDS,
     )
     assert check(own_site.stream).counts["instance-removed"] == 2
-    print(f"suspects left {held:.1f} s after the third was seen again")
+    measured(f"suspects left {held:.1f} s after the third was seen again")
 
 
 def test_frozen_etcd_expires_nothing(own_site: Site, own_etcd_server: EtcdServer) -> None:
@@ -135,7 +135,7 @@ def test_replaced_etcd_is_not_believed_at_once(own_site: Site, own_etcd_server: 
 
 
 def test_stop_is_quick_even_while_nothing_answers(
-    own_site: Site, own_etcd_server: EtcdServer, own_redis_server: RedisServer
+    own_site: Site, own_etcd_server: EtcdServer, own_redis_server: RedisServer, measured: Callable[[str], None]
 ) -> None:
     """Status 0 within two seconds, with both servers frozen under it."""
     own_site.put(instance("a"))
@@ -145,4 +145,4 @@ def test_stop_is_quick_even_while_nothing_answers(
     own_redis_server.pause()
     took = discover.end()
     assert took < 2.0
-    print(f"stopped in {took:.2f} s")
+    measured(f"stopped in {took:.2f} s")
