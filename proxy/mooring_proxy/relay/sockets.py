@@ -141,9 +141,3 @@ class PatientPort(Port):
             before = self.sessionno
             self.doRead()  # type: ignore[no-untyped-call]
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
-
-    @property
-    def bound_port(self) -> int:
-        """The port that it really listens on."""
-        address: Any = self.getHost()  # type: ignore[no-untyped-call]
-        return int(address.port)
