@@ -20,7 +20,7 @@ WHOAMI = "mooring-whoami"
 BUILD_SECONDS = 300
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 HERE = Path(__file__).parent
-WHOAMI_SOURCE = HERE.parents[1] / "compose/mooring_stack/whoami.py"
+COMPOSE = HERE.parents[1] / "compose"
 
 
 class ImageError(Exception):
@@ -77,8 +77,8 @@ def ensure_whoami(client: docker.DockerClient) -> None:
     """Build the whoami image from the file as it is now. Raises docker's BuildError, ImageError."""
     ensure_base(client)
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(HERE / "whoami.Dockerfile", Path(folder) / "Dockerfile")
-        shutil.copy(WHOAMI_SOURCE, folder)
+        shutil.copy(COMPOSE / "whoami/Dockerfile", folder)
+        shutil.copy(COMPOSE / "mooring_stack/whoami.py", folder)
         client.images.build(path=folder, tag=WHOAMI, network_mode="host", rm=True)
 
 
