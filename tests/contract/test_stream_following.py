@@ -9,7 +9,7 @@ from attrs import evolve
 from mooring.errors import Unavailable
 from mooring.facts import EpochBegan
 from mooring.keys import RedisNames
-from mooring.redis.stream import Appended, Overtaken, StreamWriter
+from mooring.redis.stream import Appended, Lead, Overtaken, StreamWriter
 from tests.checker import check
 from tests.streams import (
     LONG_SECONDS,
@@ -47,6 +47,20 @@ def test_one_leads_and_keeps_its_epoch(bench: Bench) -> None:
     assert bench.stream.lead("a", expiry_seconds=LONG_SECONDS) == 1
     assert other.lead("b", expiry_seconds=LONG_SECONDS) is None
     assert bench.stream.lead("a", expiry_seconds=LONG_SECONDS) == 1
+
+
+def test_everybody_sees_who_leads(bench: Bench) -> None:
+    """Whoever reads sees the leader with its epoch, and nobody once the lead was given up or has expired."""
+    reader = bench.another()
+    assert reader.leader() is None
+    bench.stream.lead("host:1 a", expiry_seconds=LONG_SECONDS)
+    assert reader.leader() == Lead("host:1 a", 1)
+    bench.stream.resign("host:1 a")
+    assert reader.leader() is None
+    bench.stream.lead("b", expiry_seconds=SHORT_SECONDS)
+    eventually(bench, lambda: reader.leader() is None, "the lead to expire")
+    bench.stream.lead("c", expiry_seconds=LONG_SECONDS)
+    assert reader.leader() == Lead("c", 3)
 
 
 def test_of_many_that_ask_at_once_one_leads(bench: Bench) -> None:

@@ -21,7 +21,7 @@ from mooring.errors import Fenced, Unavailable
 from mooring.keys import RedisNames
 from mooring.redis.connection import BLOCK_MOST_SECONDS, Connected, connect, in_our_words, shown
 from mooring.redis.step import SOURCE_PREFIX, Step, Table, head_of, read_catalog, step_of
-from mooring.redis.stream import Appended, Batch, Head, Outcome, Overtaken, RawEntry
+from mooring.redis.stream import Appended, Batch, Head, Lead, Outcome, Overtaken, RawEntry
 
 _SCAN_COUNT: Final = 1000
 
@@ -104,6 +104,13 @@ class RedisStream:
             together.hset(key, mapping=cast("dict[Any, Any]", fields))
             together.expire(key, expiry_seconds)
             together.execute()
+
+    def leader(self) -> Lead | None:
+        """See `StreamReader`."""
+        with self._asking():
+            said = cast("str | None", self._client.get(self._names.leader))
+        epoch, _, leader = (said or "").partition(" ")
+        return Lead(leader, int(epoch)) if epoch.isdecimal() else None
 
     def announced(self) -> Mapping[str, Mapping[str, str]]:
         """See `StreamReader`."""

@@ -22,7 +22,7 @@ from attrs import evolve, field, frozen, mutable
 from mooring.catalog import Catalog
 from mooring.errors import Fenced, Unavailable
 from mooring.redis.step import Step, Table, read_catalog, step_of
-from mooring.redis.stream import Appended, Batch, Head, Outcome, Overtaken, RawEntry
+from mooring.redis.stream import Appended, Batch, Head, Lead, Outcome, Overtaken, RawEntry
 
 Clock = Callable[[], float]
 
@@ -156,6 +156,12 @@ class MemoryStream:
         """See `StreamReader`."""
         with self._written() as contents:
             contents.announced[proxy_id] = _Expiring(dict(fields), self._server.clock() + expiry_seconds)
+
+    def leader(self) -> Lead | None:
+        """See `StreamReader`."""
+        with self._asked() as contents:
+            held = contents.lead
+            return Lead(held.leader, held.epoch) if held and self._server.clock() < held.gone_at else None
 
     def announced(self) -> Mapping[str, Mapping[str, str]]:
         """See `StreamReader`."""

@@ -44,6 +44,14 @@ class RawEntry:
     fields: Mapping[str, str]
 
 
+@frozen
+class Lead:
+    """Who leads, by the name that it took the lead under, and the epoch of that lead."""
+
+    leader: str
+    epoch: int
+
+
 @frozen(kw_only=True)
 class Batch:
     """What one atomic step writes: entries that follow `after` without a gap, and all that goes with them.
@@ -107,6 +115,9 @@ class StreamReader(Protocol):
 
     def announce(self, proxy_id: str, fields: Mapping[str, str], *, expiry_seconds: int) -> None:
         """Say what a proxy has applied, until the expiry; it replaces what the same proxy said before."""
+
+    def leader(self) -> Lead | None:
+        """Return who leads now, None when nobody does: the lead was given up, or expired."""
 
     def announced(self) -> Mapping[str, Mapping[str, str]]:
         """Return what the proxies have announced, by proxy id; one that fell silent is missing."""

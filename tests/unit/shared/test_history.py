@@ -1,4 +1,4 @@
-"""The checker itself: it passes every good history, and objects to every damage done to one."""
+"""The rules of a legal history: every good one passes, and every damage done to one is objected to."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from mooring.catalog import catalog_of, fold
 from mooring.entries import Entry
 from mooring.facts import EpochBegan, Fact, InstanceAdded, InstanceChanged, SettingChanged, SourceLost
+from mooring.redis.history import objections, port_objections, report_of, transition_of
 from mooring.redis.memory import MemoryStream
 from mooring.redis.stream import Batch, RawEntry
-from tests.checker import check, examine, objections, transition_of
+from tests.checker import check
 from tests.histories import History, histories, history_of, instance
 
 
@@ -176,7 +177,8 @@ DAMAGES_OF_A_TAIL: list[Damage] = [
 @given(histories())
 def test_a_good_history_passes(history: History) -> None:
     """Nothing is objected to, and the report counts every entry once."""
-    report = examine(history.head, history.raw(), history.catalog)
+    assert objections(history.head, history.raw(), history.catalog) == ()
+    report = report_of(history.head, history.raw())
     assert sum(report.counts.values()) == len(history.entries)
     assert (report.incarnation, report.first, report.sequence) == ("life", 1, len(history.entries))
 
@@ -240,3 +242,40 @@ def test_no_stream_is_not_a_good_history() -> None:
     """Where there is no stream, there is nothing to pass."""
     with pytest.raises(AssertionError, match="there is no stream"):
         check(MemoryStream())
+
+
+PORTS = [
+    ({"80/tcp": "web"}, ()),
+    ({"80/tcp": "web", "81/tcp": "gone"}, ()),
+    ({"80/tcp": "first come"}, ()),
+    ({}, ("port 80/tcp is held by nobody, and web wants it",)),
+    (
+        {"81/tcp": "web"},
+        ("port 81/tcp is held by web, which wants 80/tcp", "port 80/tcp is held by nobody, and web wants it"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("ports", "found"), PORTS)
+def test_ports_that_do_not_follow_from_the_catalog_are_objected_to(
+    ports: Mapping[str, str], found: tuple[str, ...]
+) -> None:
+    """A wish that nobody has, and a port held by who wants another; what a service left, or had first, is legal."""
+    catalog = catalog_of([evolve(instance(0, 1), service="web", port=80)])
+    assert port_objections(catalog, ports) == found
+
+
+def test_an_instance_that_differs_is_shown_by_what_differs() -> None:
+    """Whoever reads the objection sees the field, not two walls of text."""
+    history = history_of([EpochBegan("a"), InstanceAdded(instance(0, 1))], [1, 1])
+    heavy = catalog_of([evolve(instance(0, 1), weight=7)])
+    (found,) = objections(history.head, history.raw(), heavy)
+    assert found.startswith("instance web/v0|h%7C0%25:80: the catalog has up at 10.0.0.5:8001 weight=7, the entries")
+    assert found.endswith("give up at 10.0.0.5:8001 weight=100")
+
+
+def test_a_catalog_that_cannot_be_read_leaves_the_rest_to_be_judged() -> None:
+    """Without a catalog to compare, a gap is a gap all the same."""
+    history = history_of([EpochBegan("a"), InstanceAdded(instance(0, 1)), SettingChanged("a", "b")], [1, 1, 1])
+    first, _, last = history.raw()
+    assert objections(history.head, (first, last), None) == ("entry 1-0 is followed by 3-0",)
