@@ -25,6 +25,8 @@ START_SECONDS = 20.0
 STOP_SECONDS = 10.0
 ASK_SECONDS = 0.5
 POLL_SECONDS = 0.02
+WATCHED = "mooring-test"
+DOWN_AFTER_MILLISECONDS = 1000
 ATTEMPTS = 3
 # Below the kernel's range for outgoing connections: a client that retries against a dead server's port can otherwise
 # be given that very port as its own and connect to itself, and the server cannot come back.
@@ -238,3 +240,54 @@ class RedisServer(Server):
     def answers(self) -> bool:
         """Ask for a PONG: while it reads its file it says that it is loading."""
         return ask(self.port, b"PING\r\n").startswith(b"+PONG")
+
+
+class Replica(RedisServer):
+    """A Redis that copies another one, until it is told otherwise."""
+
+    def __init__(self, directory: Path, primary: RedisServer, *options: str) -> None:
+        super().__init__(directory, "--replicaof", HOST, str(primary.port), "--repl-diskless-sync-delay", "0", *options)
+
+
+class SentinelServer(Server):
+    """A sentinel that watches one primary, called `watched`, and fails it over after a second of silence."""
+
+    def __init__(self, directory: Path, primary: RedisServer, quorum: int = 1, *lines: str) -> None:
+        super().__init__(directory, Path(find(REDIS).path))
+        self._lines = (
+            f"sentinel monitor {WATCHED} {HOST} {primary.port} {quorum}",
+            f"sentinel down-after-milliseconds {WATCHED} {DOWN_AFTER_MILLISECONDS}",
+            f"sentinel failover-timeout {WATCHED} 3000",
+            *lines,
+        )
+
+    def command(self) -> list[str]:
+        """Give it a file of settings of its own, which it goes on writing."""
+        settings = self.data / "sentinel.conf"
+        if not settings.exists():
+            settings.write_text("\n".join((f"port {self.port}", f"bind {HOST}", f"dir {self.data}", *self._lines, "")))
+        return [str(self.program), str(settings), "--sentinel"]
+
+    def answers(self) -> bool:
+        """Ask for a PONG."""
+        return ask(self.port, b"PING\r\n").startswith(b"+PONG")
+
+    @property
+    def primary_port(self) -> int:
+        """Where it says that the primary is."""
+        said = ask(self.port, f"SENTINEL GET-MASTER-ADDR-BY-NAME {WATCHED}\r\n".encode()).split()
+        return int(said[-1]) if said else 0
+
+    def knows(self, replicas: int, sentinels: int) -> bool:
+        """Tell whether it has found so many replicas, and so many other sentinels, all well."""
+        said = ask(self.port, f"SENTINEL CKQUORUM {WATCHED}\r\n".encode())
+        about = ask(self.port, f"SENTINEL MASTER {WATCHED}\r\n".encode()).split(b"\r\n")
+        counts = {
+            name: int(about[about.index(name) + 2]) for name in (b"num-slaves", b"num-other-sentinels") if name in about
+        }
+        found = counts == {b"num-slaves": replicas, b"num-other-sentinels": sentinels}
+        return found and (b"OK %d usable" % (sentinels + 1)) in said
+
+    def fail_over(self) -> None:
+        """Make a replica the primary, although nothing is wrong."""
+        ask(self.port, f"SENTINEL FAILOVER {WATCHED}\r\n".encode())

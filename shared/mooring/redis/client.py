@@ -19,7 +19,7 @@ from redis.commands.core import Script
 from mooring.catalog import Catalog
 from mooring.errors import Fenced, Unavailable
 from mooring.keys import RedisNames
-from mooring.redis.connection import BLOCK_MOST_SECONDS, Connected, connect, in_our_words, shown
+from mooring.redis.connection import BLOCK_MOST_SECONDS, Connected, connect, in_our_words
 from mooring.redis.step import SOURCE_PREFIX, Step, Table, head_of, read_catalog, step_of
 from mooring.redis.stream import Appended, Batch, Head, Lead, Outcome, Overtaken, RawEntry
 
@@ -36,7 +36,7 @@ class RedisStream:
         self._connected = connected
         self._client = connected.client
         self._names = names
-        self._where = shown(connected.client)
+        self._where = connected.shown
         self._closed = Event()
         self._ports_written: _Written | None = None
         self._append, self._lead, self._resign, self._begin, self._trim = (

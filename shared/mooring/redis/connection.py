@@ -7,7 +7,7 @@ is lost. Must not know what the stream means.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, Final
@@ -15,13 +15,15 @@ from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from attrs import frozen
-from redis import Connection, ConnectionPool, Redis
+from redis import Connection, ConnectionPool, Redis, SSLConnection
 from redis import exceptions as theirs
 from redis.backoff import NoBackoff
-from redis.connection import parse_url
+from redis.connection import AbstractConnection, parse_url
 from redis.retry import Retry
 
 from mooring.errors import SettingsError, Unavailable
+from mooring.redis.address import SentinelAddress, names_sentinels, parse_sentinel_address
+from mooring.redis.sentinel import Primary, Sentinel, ToPrimary, ToPrimaryOverTls
 
 # A server that is frozen is noticed after the answer's limit, which has to exceed the longest wait that we ask for.
 BLOCK_MOST_SECONDS: Final = 2.0
@@ -36,6 +38,9 @@ _LIMITS: Final[dict[str, Any]] = {
     "socket_connect_timeout": CONNECT_SECONDS,
     "retry_on_timeout": False,
 }
+
+# A sentinel has little to do: one that is silent for so long is down, and there is another to ask.
+_SENTINEL_LIMITS: Final = {**_LIMITS, "socket_timeout": 0.5, "socket_connect_timeout": 0.5}
 
 _MEANINGS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (theirs.OutOfMemoryError, "is full (maxmemory) and takes nothing more"),
@@ -90,10 +95,11 @@ class Sockets:
 
 @frozen
 class Connected:
-    """A client, and the sockets that it has open."""
+    """A client, the sockets that it has open, and its address as it may be logged: without user and password."""
 
     client: Redis
     sockets: Sockets
+    shown: str
 
     def close(self) -> None:
         """End every call, from any thread, and let go of what is idle."""
@@ -102,24 +108,51 @@ class Connected:
 
 
 def connect(url: str) -> Connected:
-    """Return a client for `redis://`, `rediss://` (TLS) or `unix://`; it connects when it is first asked something.
+    """Return a client that connects when it is first asked something.
+
+    `url` is `redis://`, `rediss://` (TLS), `unix://`, or that of a primary behind sentinels (address.py), which is then
+    followed wherever it is.
 
     Raises:
         SettingsError: the address cannot be understood.
     """
     sockets = Sockets()
     try:
+        if names_sentinels(url):
+            return _connect_to_primary(parse_sentinel_address(url), sockets)
         _check_database(url)
         options: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
-        kind = _remembering(options.pop("connection_class", Connection), sockets)
-        pool = ConnectionPool(kind, **{**options, **_LIMITS, "retry": Retry(NoBackoff(), 0)})
-        pool.make_connection()  # an option that no connection has shows only here; nothing is sent yet
+        client = _client(options, sockets, options.pop("connection_class", Connection))
     except (ValueError, TypeError, theirs.RedisError) as error:
         raise SettingsError("the address of Redis", str(error)) from None
-    return Connected(Redis(connection_pool=pool), sockets)
+    shown = str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
+    return Connected(client, sockets, shown)
 
 
-def _remembering(kind: Any, sockets: Sockets) -> Any:  # noqa: ANN401 -- one of the library's three classes
+def _connect_to_primary(address: SentinelAddress, sockets: Sockets) -> Connected:
+    options: dict[str, Any] = parse_url(address.primary_url)  # type: ignore[no-untyped-call]
+    kind = options.pop("connection_class", Connection)
+    # Who has the primary's certificate signed has the sentinels' signed by the same.
+    tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
+    who = {"username": address.username or None, "password": address.password or None}
+    sentinels = [
+        Sentinel(_client({**tls, **who, "host": at.host, "port": at.port}, sockets, kind, _SENTINEL_LIMITS), str(at))
+        for at in address.sentinels
+    ]
+    options["primary"] = Primary(address.primary, sentinels)
+    following = ToPrimaryOverTls if kind is SSLConnection else ToPrimary
+    return Connected(_client(options, sockets, following), sockets, str(address))
+
+
+def _client(
+    options: Mapping[str, Any], sockets: Sockets, kind: type[AbstractConnection], limits: Mapping[str, Any] = _LIMITS
+) -> Redis:
+    pool = ConnectionPool(_remembering(kind, sockets), **{**options, **limits, "retry": Retry(NoBackoff(), 0)})
+    pool.make_connection()  # an option that no connection has shows only here; nothing is sent yet
+    return Redis(connection_pool=pool)
+
+
+def _remembering(kind: Any, sockets: Sockets) -> Any:  # noqa: ANN401 -- one of the library's three classes, or of ours
     """Return that class of connections, but one that remembers the sockets it opens."""
     return type(f"Remembering{kind.__name__}", (kind,), {"_connect": lambda self: sockets.add(kind._connect(self))})  # noqa: SLF001 -- the one method that the library's own three classes differ in
 
@@ -130,12 +163,6 @@ def _check_database(url: str) -> None:
     database = parts.path.strip("/")
     if parts.scheme in ("redis", "rediss") and database and not database.isdecimal():
         raise ValueError(f"expected the number of a database, got {database!r}")
-
-
-def shown(client: Redis) -> str:
-    """Return the server's address as it may be logged: without user and password."""
-    options = client.connection_pool.connection_kwargs
-    return str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
 
 
 @contextmanager
