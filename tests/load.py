@@ -1,59 +1,43 @@
 """A steady load through the proxies that forgives nothing: a new connection each, no retry, two seconds at most.
 
-Requests are sent by the clock, not after the one before has ended, so a proxy that stalls is asked all the same.
+Requests are sent by the clock, not after the one before has ended, so a proxy that stalls is asked all the same. They
+are sent by a process of their own (`tests/requesting.py`): what the test does meanwhile delays none of them.
 """
 
 from __future__ import annotations
 
-import asyncio
-import re
+import json
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from itertools import cycle
-from threading import Event, Thread
+from pathlib import Path
+from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from attrs import frozen
-
 from mooring.model import Address
+from tests.requesting import Outcome, outcome_in
 from tests.waiting import wait_until
 
-TIMEOUT_SECONDS = 2.0
+__all__ = ["Load", "Outcome"]
 
-_ANSWER = re.compile(rb"HTTP/1\.1 200 OK\r\n.*\r\n\r\ninstance=(?P<instance>\S+) pid=\d+ path=\S+\n", re.DOTALL)
-
-
-@frozen
-class Outcome:
-    """What became of one request: who answered it, or why nobody did.
-
-    `at` is when it was sent (epoch seconds), `port` the client's own, 0 when it could not even connect.
-    """
-
-    request_id: str
-    target: Address
-    port: int
-    at: float
-    seconds: float
-    instance: str = ""
-    error: str = ""
+ROOT = Path(__file__).parents[1]
 
 
 class Load:
     """Requests at `rate` per second over the targets in turn, from `with` to its end."""
 
     def __init__(self, targets: Iterable[Address], rate: float, name: str = "load") -> None:
-        self._targets = tuple(targets)
-        self._rate = rate
-        self._name = name
-        self._stopping = Event()
+        addresses = [(target.host, target.port) for target in targets]
+        self._command = [sys.executable, "-m", "tests.requesting", json.dumps(addresses), str(rate), name]
         self._outcomes: list[Outcome] = []
-        self._thread = Thread(target=lambda: asyncio.run(self._run()), name=name)
+        self._thread = Thread(target=self._read, name=name)
 
     def __enter__(self) -> Self:
         """Begin."""
+        self._process = subprocess.Popen(self._command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._thread.start()
         return self
 
@@ -61,8 +45,11 @@ class Load:
         self, kind: type[BaseException] | None, error: BaseException | None, stack: TracebackType | None
     ) -> None:
         """End, and wait for what is on its way."""
-        self._stopping.set()
-        self._thread.join()
+        with self._process as process:
+            assert process.stdin is not None
+            process.stdin.close()
+            self._thread.join()
+        assert process.returncode == 0, f"the load ended with status {process.returncode}"
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -92,47 +79,7 @@ class Load:
             seconds,
         )
 
-    async def _run(self) -> None:
-        targets, running, number = cycle(self._targets), set[asyncio.Task[None]](), 0
-        began = time.monotonic()
-        while not self._stopping.is_set():
-            number += 1
-            await asyncio.sleep(began + number / self._rate - time.monotonic())
-            task = asyncio.create_task(self._ask(f"{self._name}-{number}", next(targets)))
-            running.add(task)
-            task.add_done_callback(running.discard)
-        await asyncio.gather(*running)
-
-    async def _ask(self, request_id: str, target: Address) -> None:
-        at, asking = time.time(), _Asking(target)
-        try:
-            answer = await asyncio.wait_for(asking.get(request_id), TIMEOUT_SECONDS)
-        except (OSError, TimeoutError) as error:
-            self._note(request_id, asking, at, error=repr(error))
-            return
-        found = _ANSWER.fullmatch(answer)
-        if found:
-            self._note(request_id, asking, at, instance=found["instance"].decode())
-        else:
-            self._note(request_id, asking, at, error=f"answered {answer[:80]!r}")
-
-    def _note(self, request_id: str, asking: _Asking, at: float, *, instance: str = "", error: str = "") -> None:
-        seconds = time.time() - at
-        self._outcomes.append(Outcome(request_id, asking.target, asking.port, at, seconds, instance, error))
-
-
-class _Asking:
-    """One request on a connection of its own."""
-
-    def __init__(self, target: Address) -> None:
-        self.target = target
-        self.port = 0
-
-    async def get(self, request_id: str) -> bytes:
-        reader, writer = await asyncio.open_connection(self.target.host, self.target.port)
-        try:
-            self.port = writer.get_extra_info("sockname")[1]
-            writer.write(f"GET / HTTP/1.1\r\nHost: test\r\nX-Request-Id: {request_id}\r\n\r\n".encode())
-            return await reader.read(-1)
-        finally:
-            writer.close()
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._outcomes.append(outcome_in(line))
