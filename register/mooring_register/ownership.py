@@ -106,8 +106,9 @@ _MISSED: Final = 3
 def take(store: Store, claim: Claim, token: str, *, stands_by: bool) -> Held:
     """Return the host as ours: new, or adopted from an earlier register of the same engine.
 
-    `stands_by` says that we were fenced out: then a holder of the same engine that lives is left alone. Keys that the
-    earlier one wrote under another TTL than ours have been moved to a lease of ours, unchanged.
+    `stands_by` says that we were fenced out: then a holder of the same engine that lives is left alone, unless it has
+    our token: that is ourselves, at an attempt whose answer was lost. Keys that the earlier one wrote under another TTL
+    than ours have been moved to a lease of ours, unchanged.
 
     Raises:
         OwnershipLost: another engine holds the host, or (standing by) another register of this one.
@@ -128,7 +129,7 @@ def take(store: Store, claim: Claim, token: str, *, stands_by: bool) -> Held:
     lease = store.lease(record.lease)
     if lease is None:
         return _grant(store, claim, token, Holds(found.key, found.value))
-    if stands_by and lease.remaining_seconds * _MISSED > record.ttl_seconds:
+    if stands_by and record.token != token and lease.remaining_seconds * _MISSED > record.ttl_seconds:
         raise OwnershipLost(f"another register of this engine writes for host {claim.host!r} since {record.started}")
     if record.ttl_seconds != claim.ttl_seconds:
         return _move(store, claim, token, found, lease)

@@ -70,6 +70,7 @@ class EtcdWriter:
         self._doubtful = True
         self._lost: WorldError | None = None
         self._stands_by = False
+        self._token = ""
         self._held: Held | None = None
         self._written: dict[str, Written] = {}
         self._conflicts: dict[str, DescriptorError] = {}
@@ -141,8 +142,10 @@ class EtcdWriter:
         self._failing = ""
 
     def _take(self) -> Held:
-        held = take(self._store, self._claim, self._tokens(), stands_by=self._stands_by)
-        self._stands_by = False
+        # One token for all attempts: when the answer to one is lost, the next must not take us for somebody else.
+        self._token = self._token or self._tokens()
+        held = take(self._store, self._claim, self._token, stands_by=self._stands_by)
+        self._token, self._stands_by = "", False
         self.keep_alive.hold(held)
         self._read(held)
         self._held = held

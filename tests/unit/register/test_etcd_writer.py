@@ -237,6 +237,21 @@ def test_a_lost_answer() -> None:
     assert one.ready() is None
 
 
+def test_a_lost_answer_when_taking_over() -> None:
+    """One that stood by and takes the host, without hearing that it has it, does not stand by for itself."""
+    store = ForgetfulStore()
+    first, second = writer(store), writer(store)
+    turn(first, WEB)
+    turn(second)
+    first.keep_alive.beat()
+    fails(first, OwnershipLost)
+    second.retire()
+    store.loses = True
+    fails(first, Unavailable)
+    turn(first, WEB)
+    assert list(present(store)) == [KEY]
+
+
 def test_registry_away() -> None:
     """A registry that does not answer costs nothing but time: only the latest is written when it is back."""
     store = MemoryStore()

@@ -1,0 +1,160 @@
+"""Register, struck before and after each of its calls to etcd: it ends as if nothing had happened."""
+
+import itertools
+import random
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from attrs import evolve
+
+from mooring.etcd.address import parse_etcd_address
+from mooring.etcd.client import connect_to
+from mooring.etcd.store import Store
+from mooring_register.observations import Died, Gone, Signalled
+from tests.chaos.crashing import Call, Fate, Story, Trap, tried_at_every_call, tried_twice
+from tests.chaos.hosts import NOW, Host, container
+from tests.chaos.seams import STORE
+from tests.servers import EtcdServer
+
+IN_PROCESS = (Fate.OUTAGE, Fate.DEATH)
+PAIRS = 25
+NAMES = ("containers", "rename", "restarts", "lease_lost", "takeover", "retirement")
+KINDS_OF_WRITES = {
+    "grant",
+    "keep_alive",
+    "revoke",
+    "put host",
+    "delete host",
+    "put starting, put up",
+    "put up",
+    "put starting",
+    "put draining",
+    "put down",
+    "put down, put up",
+    "delete instance",
+}
+STEADY, OTHER, THIRD = (container(name, number=number) for number, name in enumerate(("steady", "other", "third")))
+
+
+class Stories:
+    """What may happen to a host, each on a host of its own at one etcd."""
+
+    def __init__(self, store: Store, namespace: str) -> None:
+        self.store = store
+        self._namespace = namespace
+        self._numbers = itertools.count(1)
+
+    def story(self, name: str) -> Story:
+        """Return the story of this name."""
+        return Story(name, getattr(self, name))
+
+    def calls(self, name: str) -> Sequence[Call]:
+        """Return the calls of a story that nothing disturbs."""
+        trap = Trap()
+        self.story(name).play(trap)
+        return trap.calls
+
+    def _host(self, trap: Trap) -> Host:
+        return Host(self.store, f"{self._namespace}-{next(self._numbers)}", trap)
+
+    def containers(self, trap: Trap) -> object:
+        """Containers start, change, drain and end, while one of them just runs."""
+        host = self._host(trap)
+        host.run(STEADY, OTHER, THIRD)
+        host.run(evolve(OTHER, labels={**OTHER.labels, "SERVICE_WEIGHT": "50"}), cause="updated")
+        host.tell(Signalled(THIRD.id, "15", NOW))
+        host.end(THIRD, Died(THIRD.id, 0, NOW))
+        return self._ended(host)
+
+    def rename(self, trap: Trap) -> object:
+        """A container gets another name, and another is removed."""
+        host = self._host(trap)
+        host.run(STEADY, OTHER, THIRD)
+        host.run(evolve(OTHER, name="/renamed"), cause="renamed")
+        host.end(THIRD, Gone(THIRD.id, NOW))
+        return self._ended(host)
+
+    def restarts(self, trap: Trap) -> object:
+        """Register is restarted twice, the second time with another TTL, which moves the keys to another lease."""
+        host = self._host(trap)
+        host.run(STEADY, OTHER)
+        host.restart()
+        host.ttl_seconds = 90
+        host.restart()
+        host.run(THIRD)
+        return self._ended(host)
+
+    def lease_lost(self, trap: Trap) -> object:
+        """The lease ends while register lives, and everything with it."""
+        host = self._host(trap)
+        host.run(OTHER, THIRD)
+        host.lose_lease()
+        host.run(evolve(THIRD, health="starting"), cause="updated")
+        host.settle()
+        ending = host.ending()
+        host.close()
+        return ending
+
+    def takeover(self, trap: Trap) -> object:
+        """A second register of the same engine takes the host; when it retired, the first one has it again."""
+        host = self._host(trap)
+        host.run(OTHER)
+        first = host.register
+        host.restart()
+        for _ in range(3):
+            first.stands_by()
+        host.run(THIRD)
+        host.retire()
+        host.register = host.started() if first.life.is_over else first
+        host.run(THIRD)
+        ending = host.ending()
+        host.withdrawn_with_a_word()
+        host.close()
+        return ending
+
+    def retirement(self, trap: Trap) -> object:
+        """The host is taken out of the registry."""
+        host = self._host(trap)
+        host.run(STEADY, OTHER)
+        host.retire()
+        ending = host.ending()
+        host.withdrawn_with_a_word()
+        host.close()
+        return ending
+
+    def _ended(self, host: Host) -> object:
+        host.never_gone(STEADY)
+        host.withdrawn_with_a_word()
+        ending = host.ending()
+        host.close()
+        return ending
+
+
+@pytest.fixture
+def stories(etcd_server: EtcdServer, namespace: str) -> Iterator[Stories]:
+    """Give the stories at a real etcd."""
+    store = connect_to(parse_etcd_address(f"etcd://{etcd_server.address}/{namespace}"))
+    yield Stories(store, namespace)
+    store.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_struck_once(stories: Stories, name: str, measured: Callable[[str], None]) -> None:
+    """Whether etcd fails or register dies, at whichever call: the registry ends up the same, and what ran stayed."""
+    tried = tried_at_every_call(stories.story(name), *IN_PROCESS)
+    measured(f"register, {name}: {len(tried.calls)} calls to etcd, {tried.runs} runs with one crash")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_struck_again_while_it_recovers(stories: Stories, name: str, measured: Callable[[str], None]) -> None:
+    """A second failure soon after the first changes nothing."""
+    both = tried_twice(stories.story(name), IN_PROCESS, PAIRS, random.Random(name))
+    measured(f"register, {name}: {both} runs with two crashes")
+    assert both > PAIRS / 2
+
+
+def test_every_kind_of_write_is_struck(stories: Stories) -> None:
+    """The stories use all that a register may ask of a store, so that nothing new escapes the crashes."""
+    calls = [call for name in NAMES for call in stories.calls(name)]
+    assert {call.method for call in calls} == STORE.methods - {"watch"}  # only discover follows
+    assert {call.purpose for call in calls if call.writes} == KINDS_OF_WRITES
