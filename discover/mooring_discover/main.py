@@ -11,13 +11,14 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import click
 
 from mooring.admin import Admin, Ready, State
-from mooring.cli import Command, Parsed, address, option, stop_with
+from mooring.cli import Command, Parsed, address, admin_file_option, option, stop_with
 from mooring.errors import SettingsError
 from mooring.etcd.address import SCHEME, EtcdAddress, parse_etcd_address
 from mooring.etcd.client import connect_to
@@ -124,6 +125,7 @@ def check(options: Mapping[str, Any]) -> Iterable[str]:
     type=Parsed(address, "[HOST:]PORT"),
     help="Where /healthz, /readyz, /metrics and /state answer; port 0 takes any free one.",
 )
+@admin_file_option
 def discover(
     *,
     source: tuple[EtcdAddress, ...],
@@ -134,6 +136,7 @@ def discover(
     lead_seconds: float,
     stream_length: int,
     admin: Address,
+    admin_file: Path | None,
 ) -> None:
     """Turn the changes of registries into one stream of facts in Redis, with the catalog beside it.
 
@@ -143,7 +146,15 @@ def discover(
     sources = [EtcdSource(str(one), connect_to(one), one.prefix) for one in source]
     policy = Policy(hold_seconds=hold_seconds, ttl_seconds=float(ttl))
     stream = RedisStream.from_url(redis, RedisNames(namespace))
-    run(sources, stream, policy, lead_seconds=lead_seconds, stream_length=stream_length, admin_address=admin)
+    run(
+        sources,
+        stream,
+        policy,
+        lead_seconds=lead_seconds,
+        stream_length=stream_length,
+        admin_address=admin,
+        admin_file=admin_file,
+    )
 
 
 def run(
@@ -154,6 +165,7 @@ def run(
     lead_seconds: float,
     stream_length: int,
     admin_address: Address,
+    admin_file: Path | None,
 ) -> None:
     """Run until SIGTERM or SIGINT."""
     stopping = Event()
@@ -168,6 +180,7 @@ def run(
     owner = Owner([source.name for source in sources], publisher, leadership, policy, clock)
     server = _admin(
         admin_address,
+        admin_file,
         ready=partial(readiness, owner, leadership),
         state=partial(status, owner, leadership, publisher, sources),
     )
@@ -201,9 +214,9 @@ def _end(sources: Sequence[Source], owner: Owner, turning: Thread, leadership: L
         source.stop(max(0.0, until - time.monotonic()))
 
 
-def _admin(where: Address, *, ready: Ready, state: State) -> Admin:
+def _admin(where: Address, file: Path | None, *, ready: Ready, state: State) -> Admin:
     try:
-        server = Admin(where, ready=ready, state=state)
+        server = Admin(where, ready=ready, state=state, file=file)
     except OSError as error:
         stop_with(f"--admin {where}: {error.strerror or error}", status=2)
     server.start()

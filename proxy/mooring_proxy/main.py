@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from mooring.cli import Command, Parsed, address, option
+from mooring.cli import Command, Parsed, address, admin_file_option, option
 from mooring.errors import SettingsError
 from mooring.keys import RedisNames
 from mooring.model import Address
@@ -81,6 +81,7 @@ def check(params: Mapping[str, Any]) -> Iterator[str]:
     type=Parsed(address, "[HOST:]PORT"),
     help="Where /healthz, /readyz, /metrics and /state answer.  [default: the first free port from 127.0.0.1:1936 on]",
 )
+@admin_file_option
 @option(
     "--drain-seconds",
     type=Parsed(parse_seconds, "SECONDS"),
@@ -107,6 +108,7 @@ def proxy(
     address: str,
     host: str | None,
     admin: Address | None,
+    admin_file: Path | None,
     drain_seconds: float,
     connect_seconds: float,
     state_dir: Path | None,
@@ -129,6 +131,7 @@ def proxy(
             address=address,
             host=host or socket.gethostname(),
             admin=admin,
+            admin_file=admin_file,
             drain_seconds=drain_seconds,
             connect_seconds=connect_seconds,
             state_dir=state_dir,

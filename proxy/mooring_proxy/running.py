@@ -55,7 +55,7 @@ def run(settings: Settings) -> None:
     send_logs_to(log)
     allow_many_connections()
     running = Running(cast("PosixReactorBase", global_reactor), settings)
-    admin = open_admin(settings.admin, running)
+    admin = open_admin(settings.admin, settings.admin_file, running)
     running.run(admin)
 
 
@@ -76,13 +76,13 @@ def rules(settings: Settings) -> Rules:
     )
 
 
-def open_admin(address: Address | None, running: Running) -> Admin:  # noqa: RET503 -- stop_with ends the process
+def open_admin(address: Address | None, file: Path | None, running: Running) -> Admin:  # noqa: RET503 -- stop_with ends the process
     """Return the admin server on its address, or on the first free port when there is none; bound, not started."""
     wanted = (address,) if address else tuple(Address(ADMIN_HOST, port) for port in ADMIN_PORTS)
     problem: OSError | None = None
     for one in wanted:
         try:
-            return Admin(one, ready=running.why_not_ready, state=running.state)
+            return Admin(one, ready=running.why_not_ready, state=running.state, file=file)
         except OSError as error:
             problem = error
     stop_with(f"--admin {wanted[0]}: {problem}")

@@ -42,6 +42,7 @@ class Settings:
     address: str
     host: str
     admin: Address | None
+    admin_file: Path | None
     drain_seconds: float
     connect_seconds: float
     state_dir: Path | None

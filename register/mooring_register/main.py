@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from mooring.cli import Command, Parsed, address, option, stop_with
-from mooring.errors import SettingsError, WorldError
+from mooring.cli import Command, Parsed, address, admin_file_option, option, stop_with
+from mooring.errors import WorldError
 from mooring.etcd.address import EtcdAddress
 from mooring.model import Address
 from mooring_register.dry_run import print_what_would_be_written
@@ -61,6 +61,7 @@ from mooring_register.settings import DEFAULT_DOCKER, LEAST_TTL_SECONDS, Setting
     default="127.0.0.1:1934",
     help="Where /healthz, /readyz, /metrics and /state are served.",
 )
+@admin_file_option
 @option("--dry-run", is_flag=True, help="Print what would be written, and why some ports would not be; then end.")
 @option("--withdraw-on-exit", is_flag=True, help="Take everything out of the registry at the end.")
 @option("--withdraw", is_flag=True, help="Take this host out of the registry, then end.")
@@ -85,8 +86,6 @@ def register(
             Service(settings).withdraw()
         else:
             Service(settings).run()
-    except SettingsError as error:
-        stop_with(f"the configuration is wrong:\n  - {error}", status=2)
     except WorldError as error:
         stop_with(str(error))
 
@@ -110,5 +109,6 @@ def _settings(
         ttl_seconds=options["ttl"],
         resync_seconds=options["resync"],
         admin=admin,
+        admin_file=options["admin_file"],
         withdraw_on_exit=options["withdraw_on_exit"],
     )

@@ -62,7 +62,8 @@ class Service:
         """Register until SIGTERM or SIGINT.
 
         Raises:
-            SettingsError: this host's address is needed and cannot be told, or the admin port is taken.
+            SettingsError: this host's address is needed and cannot be told, the admin port is taken, or its file
+                cannot be written.
         """
         self._stop_on_signals()
         admin = self._admin()
@@ -162,7 +163,7 @@ class Service:
 
     def _admin(self) -> Admin:
         try:
-            admin = Admin(self._settings.admin, ready=self._ready, state=self._state)
+            admin = Admin(self._settings.admin, ready=self._ready, state=self._state, file=self._settings.admin_file)
         except OSError as error:
             raise SettingsError("--admin", f"{self._settings.admin}: {error.strerror}") from None
         admin.start()

@@ -33,6 +33,7 @@ class Settings:
     ttl_seconds: int
     resync_seconds: float
     admin: Address
+    admin_file: Path | None
     withdraw_on_exit: bool
 
 

@@ -2,19 +2,25 @@
 
 `/healthz` says that the process answers, `/readyz` that its work is complete (503 with the reason until then),
 `/metrics` is for Prometheus, `/state` is a JSON view for people. It only reads; it runs on threads of its own.
+
+Where it listens can be told in a file (`--admin-file`), for those who cannot know the port: `mooring.healthcheck`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from mooring.errors import SettingsError
 from mooring.model import Address
 
 Ready = Callable[[], str | None]
@@ -22,13 +28,14 @@ State = Callable[[], Mapping[str, object]]
 
 
 class Admin:
-    """Serves on `address` (port 0: any free one) from `start` to `stop`.
+    """Serves on `address` (port 0: any free one) from `start` to `stop`, and keeps `file` saying where.
 
     `ready` returns None, or the reason why not; `state` returns a mapping that json can write. Both are called from
     other threads than the owner's and must only read what is safe to read from there.
     """
 
-    def __init__(self, address: Address, *, ready: Ready, state: State) -> None:
+    def __init__(self, address: Address, *, ready: Ready, state: State, file: Path | None = None) -> None:
+        self._file = file
         self._server = _server_on(address, ready, state)
         self._thread = Thread(target=self._server.serve_forever, name="admin", daemon=True)
 
@@ -39,14 +46,33 @@ class Admin:
         return Address(str(host), port)
 
     def start(self) -> None:
-        """Answer from now on."""
+        """Answer from now on, and say where.
+
+        Raises:
+            SettingsError: the file cannot be written.
+        """
         self._thread.start()
+        if self._file is not None:
+            _replace(self._file, f"{self.address}\n")
 
     def stop(self) -> None:
-        """Let go of the port."""
+        """Let go of the port; the file goes too, unless a successor says in it already where *it* listens."""
+        with suppress(OSError):
+            if self._file is not None and self._file.read_text() == f"{self.address}\n":
+                self._file.unlink()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def _replace(file: Path, text: str) -> None:
+    # If we crash here: the file is replaced by one rename, so it is the old text or the new one.
+    draft = file.with_name(f"{file.name}.{os.getpid()}.new")
+    try:
+        draft.write_text(text)
+        draft.replace(file)
+    except OSError as error:
+        raise SettingsError("--admin-file", f"{file}: {error.strerror}") from None
 
 
 def _server_on(address: Address, ready: Ready, state: State) -> ThreadingHTTPServer:

@@ -6,15 +6,17 @@ separated by spaces there. A command that is configured wrongly lists every prob
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 from attrs import evolve
 
-from mooring.errors import InvalidInput
+from mooring.errors import InvalidInput, SettingsError
 from mooring.model import Address, parse_address
 
 Check = Callable[[Mapping[str, Any]], Iterable[str]]
@@ -78,17 +80,43 @@ class Command(click.Command):
         return rest
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 -- click's own
-        """Set up the logs, then run the command."""
+        """Set up the logs, then run the command; a setting that turns out wrong only now ends it with status 2."""
         # Not at the top: the vocabulary alone, installed without a part, has a command line but no logs.
         from mooring.telemetry import configure  # noqa: PLC0415
 
         configure(ctx.params.pop("log_level"), ctx.params.pop("log_format"))
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            stop_with(f"the configuration is wrong:\n  - {error}", status=2)
 
 
 def option(*names: str, **settings: Any) -> Callable[[F], F]:  # noqa: ANN401 -- click's own
     """Declare an option; its default and its environment variable show in `--help`."""
     return click.option(*names, **{"cls": Option, "show_default": True, "show_envvar": True, **settings})
+
+
+def admin_file_option(command: F) -> F:
+    """Give a command the option `--admin-file`, for `mooring.admin.Admin`."""
+    return option(
+        "--admin-file",
+        type=Parsed(writable_file, "FILE"),
+        help="Write here where the admin server listens, once it does; the file goes at the end.",
+    )(command)
+
+
+def writable_file(text: str) -> Path:
+    """Read the path of a file that we are to write, and to replace.
+
+    Raises:
+        ValueError: there can be no such file.
+    """
+    path = Path(text)
+    if path.is_dir():
+        raise ValueError(f"{path} is a directory")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ValueError(f"{path.parent} is not a directory that can be written")
+    return path
 
 
 def _log_options() -> list[click.Parameter]:

@@ -24,6 +24,7 @@ SETTINGS = Settings(
     ttl_seconds=15,
     resync_seconds=60.0,
     admin=Address("127.0.0.1", 1934),
+    admin_file=None,
     withdraw_on_exit=False,
 )
 ELSEWHERE = Identity("E1", f"not-{host_name()}", 0.0)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from http.client import HTTPConnection
+from pathlib import Path
 
 import pytest
 
 from mooring.admin import Admin
+from mooring.errors import SettingsError
+from mooring.healthcheck import main as check_health
+from mooring.healthcheck import verdict
 from mooring.model import Address
 
 
@@ -25,9 +29,15 @@ def part() -> Part:
 
 
 @pytest.fixture
-def admin(part: Part) -> Iterator[Admin]:
+def file(tmp_path: Path) -> Path:
+    """Return the path of a file that shall say where the admin server is."""
+    return tmp_path / "admin"
+
+
+@pytest.fixture
+def admin(part: Part, file: Path) -> Iterator[Admin]:
     """Serve the part's state on a free port."""
-    served = Admin(Address("127.0.0.1", 0), ready=lambda: part.reason, state=lambda: {"instances": 3})
+    served = Admin(Address("127.0.0.1", 0), ready=lambda: part.reason, state=lambda: {"instances": 3}, file=file)
     served.start()
     yield served
     served.stop()
@@ -73,3 +83,71 @@ def test_any_other_path_tells_what_there_is(admin: Admin) -> None:
     status, text = _get(admin, "/status?x=1")
     assert status == 404
     assert "/readyz" in text
+
+
+def test_the_file_says_where_it_listens_and_nothing_lies_beside_it(admin: Admin, file: Path) -> None:
+    """One line, the address; what it was drafted in is gone."""
+    assert file.read_text() == f"{admin.address}\n"
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_the_file_goes_at_the_end(part: Part, file: Path) -> None:
+    """Whoever looks for a command that has ended finds nothing, not an address that somebody else may have now."""
+    served = Admin(Address("127.0.0.1", 0), ready=lambda: part.reason, state=dict, file=file)
+    served.start()
+    served.stop()
+    assert list(file.parent.iterdir()) == []
+
+
+def test_the_file_of_a_successor_stays(part: Part, file: Path) -> None:
+    """A command that ends after its successor has begun leaves the successor's file alone."""
+    old, new = (Admin(Address("127.0.0.1", 0), ready=lambda: part.reason, state=dict, file=file) for _ in range(2))
+    old.start()
+    new.start()
+    old.stop()
+    assert file.read_text() == f"{new.address}\n"
+    new.stop()
+
+
+def test_a_file_that_cannot_be_written_is_a_wrong_setting(tmp_path: Path) -> None:
+    """What only shows when it is written is named like what shows at once."""
+    served = Admin(Address("127.0.0.1", 0), ready=lambda: None, state=dict, file=tmp_path / "gone" / "admin")
+    with pytest.raises(SettingsError, match=r"--admin-file: .*/gone/admin: No such file"):
+        served.start()
+    served.stop()
+
+
+def test_a_health_check_says_what_the_command_says(
+    admin: Admin, file: Path, part: Part, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status 1 and the reason until it is ready, then status 0."""
+    assert admin.address.port
+    assert (check_health([str(file)]), capsys.readouterr().out) == (1, "still listing\n")
+    part.reason = None
+    assert (check_health([str(file)]), capsys.readouterr().out) == (0, "ready\n")
+
+
+def test_a_health_check_finds_a_command_on_ipv6(part: Part, file: Path) -> None:
+    """An address in brackets is understood."""
+    served = Admin(Address("::1", 0), ready=lambda: part.reason, state=dict, file=file)
+    served.start()
+    assert verdict(str(file)) == (False, "still listing")
+    served.stop()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [(None, "No such file"), ("", "invalid literal"), ("127.0.0.1:1", "refused")]
+)
+def test_a_health_check_without_a_command_says_why(file: Path, text: str | None, reason: str) -> None:
+    """A command that has not begun, that left half a file, or that was killed: unhealthy, with what is known."""
+    if text is not None:
+        file.write_text(text)
+    is_ready, said = verdict(str(file))
+    assert not is_ready
+    assert reason in said
+
+
+def test_a_health_check_told_nothing_says_how_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """It ends with status 1: Docker has reserved 2."""
+    assert check_health([]) == 1
+    assert "usage" in capsys.readouterr().out

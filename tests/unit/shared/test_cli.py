@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from mooring.cli import Command, Parsed, address, main, option
+from mooring.cli import Command, Parsed, address, admin_file_option, main, option
+from mooring.errors import SettingsError
 from mooring.model import Address
 
 
@@ -123,3 +125,39 @@ def test_what_is_no_address_to_listen_on_is_refused(text: str) -> None:
     """Port 0 does not make an address of anything."""
     with pytest.raises(ValueError, match="expected"):
         address(text)
+
+
+@click.command(cls=Command)
+@admin_file_option
+def telling(admin_file: Path | None) -> None:
+    """Print what was understood, unless it is forbidden."""
+    if admin_file is not None and admin_file.name == "forbidden":
+        raise SettingsError("--admin-file", f"{admin_file}: forbidden")
+    click.echo(admin_file)
+
+
+group.add_command(telling)
+
+
+def test_a_file_to_write_is_understood_without_being_made(tmp_path: Path) -> None:
+    """Reading the options leaves the file alone."""
+    result = CliRunner().invoke(group, ["telling"], env={"MOORING_TELLING_ADMIN_FILE": str(tmp_path / "admin")})
+    assert (result.exit_code, result.output) == (0, f"{tmp_path / 'admin'}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"), [(".", "is a directory"), ("gone/admin", "is not a directory that can be written")]
+)
+def test_a_file_that_cannot_be_written_is_a_problem(tmp_path: Path, place: str, reason: str) -> None:
+    """A directory, or a file where there is none to put it in, ends the command with status 2 before it runs."""
+    result = CliRunner().invoke(group, ["telling", "--admin-file", str(tmp_path / place)])
+    assert result.exit_code == 2
+    assert reason in result.output
+
+
+def test_a_setting_that_turns_out_wrong_late_ends_the_command_with_status_2(tmp_path: Path) -> None:
+    """The message is that of a setting which was wrong from the start."""
+    result = CliRunner().invoke(group, ["telling", "--admin-file", str(tmp_path / "forbidden")])
+    assert result.exit_code == 2
+    assert f"the configuration is wrong:\n  - --admin-file: {tmp_path}/forbidden: forbidden" in result.output
