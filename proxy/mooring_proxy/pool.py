@@ -46,8 +46,8 @@ class Pool:
         self.backends = tuple(backends)
         preferences = sorted({one.preference for one in self.backends if one.preference is not None})
         self._tiers = tuple(tuple(one for one in self.backends if one.preference == best) for best in preferences)
-        present = {one.key for one in self.backends}
-        self._counts = {key: count for key, count in self._counts.items() if key in present or count.open}
+        self._present = frozenset(one.key for one in self.backends)
+        self._counts = {key: count for key, count in self._counts.items() if key in self._present or count.open}
 
     def pick(self, tried: Collection[BackendKey] = ()) -> Backend | None:
         """Return the backend for the next connection, or None when all that may get one were tried."""
@@ -68,15 +68,18 @@ class Pool:
         count.total += 1
 
     def closed(self, key: BackendKey) -> None:
-        """Count the end of what `opened` counted."""
-        self._counts[key].open -= 1
+        """Count the end of what `opened` counted; forget the counts of a backend that went, with its last one."""
+        count = self._counts[key]
+        count.open -= 1
+        if not count.open and key not in self._present:
+            del self._counts[key]
 
     def failed(self, key: BackendKey) -> None:
         """Count the failure of the attempt that `opened` counted."""
-        self.closed(key)
         count = self._counts[key]
         count.total -= 1
         count.failed += 1
+        self.closed(key)
 
     def counts(self) -> Mapping[BackendKey, Count]:
         """Return the counts of every backend present, or gone with connections still open."""

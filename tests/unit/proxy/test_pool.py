@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, consumes, invariant, multiple, rule
-
 from mooring.model import Address, State
 from mooring_proxy.balancers.round_robin import RoundRobin
 from mooring_proxy.pool import Count, Pool
@@ -64,7 +59,16 @@ def test_counts_outlive_the_place_in_the_pool() -> None:
     pool.update([])
     assert pool.counts() == {one.key: Count(open=1, total=1)}
     pool.closed(one.key)
+    assert pool.counts() == {}
+
+
+def test_a_removed_backend_is_forgotten_with_an_attempt_that_failed() -> None:
+    """Also when the last thing that it held was an attempt that came to nothing."""
+    one = backend("a")
+    pool = Pool(RoundRobin(), [one])
+    pool.opened(one.key)
     pool.update([])
+    pool.failed(one.key)
     assert pool.counts() == {}
 
 
@@ -74,62 +78,3 @@ def test_a_failed_attempt_is_no_connection() -> None:
     pool.opened(backend("a").key)
     pool.failed(backend("a").key)
     assert pool.counts() == {backend("a").key: Count(failed=1)}
-
-
-BACKENDS = st.builds(backend, st.sampled_from("abcd"), st.sampled_from(list(State)), st.sampled_from([0, 1, 100]))
-
-
-class PoolMachine(RuleBasedStateMachine):
-    """Connections come and go while the pool changes."""
-
-    opened: Bundle[BackendKey] = Bundle("opened")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pool = Pool(RoundRobin())
-        self.open: Counter[BackendKey] = Counter()
-
-    @rule(backends=st.lists(BACKENDS, unique_by=lambda one: one.key))
-    def update(self, backends: list[Backend]) -> None:
-        """The catalog changed."""
-        self.pool.update(sorted(backends, key=lambda one: one.key))
-
-    @rule(target=opened)
-    def connect(self) -> BackendKey | MultipleResults[BackendKey]:
-        """A client came: it gets the best there is, or nobody when nobody may be had."""
-        one = self.pool.pick()
-        preferences = [each.preference for each in self.pool.backends if each.preference is not None]
-        assert (one.preference if one else None) == min(preferences, default=None)
-        if one is None:
-            return multiple()
-        self.pool.opened(one.key)
-        self.open[one.key] += 1
-        return one.key
-
-    @rule(key=consumes(opened))
-    def end(self, key: BackendKey) -> None:
-        """A client went."""
-        self.pool.closed(key)
-        self.open[key] -= 1
-
-    @rule(key=consumes(opened))
-    def fail(self, key: BackendKey) -> None:
-        """An attempt came to nothing."""
-        self.pool.failed(key)
-        self.open[key] -= 1
-
-    @rule()
-    def restart(self) -> None:
-        """A new life of the proxy: the connections are gone, the backends are those of the catalog."""
-        if not +self.open:
-            self.pool = Pool(RoundRobin(), self.pool.backends)
-
-    @invariant()
-    def counts_are_right(self) -> None:
-        """What is open is what was opened and not yet ended."""
-        counts = self.pool.counts()
-        assert {key: count.open for key, count in counts.items() if count.open} == dict(+self.open)
-        assert all(count.failed >= 0 and count.total >= count.open for count in counts.values())
-
-
-TestPool = PoolMachine.TestCase
