@@ -5,6 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 OURS := shared register discover proxy compose
 INSTALLED := .venv/installed
+REVISION = $(shell git describe --always --dirty 2>/dev/null)
 IMAGES := register discover proxy etcd redis
 
 help:  ## list the targets
@@ -32,13 +33,25 @@ cover: install  ## all tests, with branch coverage
 
 images: $(IMAGES:%=image-%)  ## build the five images: mooring-register, -discover, -proxy, -etcd, -redis
 
+up: build/authorities.pem  ## build and start the stack, or bring it up to date (DEMO=1: with something to try; JOIN=HOST:PORT: with another host's etcd)
+	compose/up
+
+down:  ## end the stack and leave nothing (KEEP=1: leave what etcd, Redis and the proxies have stored)
+	docker compose down --remove-orphans $(if $(KEEP),,--volumes)
+
+ps:  ## list the stack's containers
+	docker compose ps
+
+logs:  ## follow the stack's logs
+	docker compose logs --follow --tail 100
+
 constraints: install  ## pin anew what constraints.txt pins: newest versions, with the hashes of all their files
 	$(PIP) uv && $(BIN)/uv pip compile $(COMPILE) --output-file constraints.txt
 
 clean:  ## remove what the other targets made
 	rm -rf .venv build .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache $(OURS:=/*.egg-info)
 
-.PHONY: help install demo test check lint types imports cover images constraints clean
+.PHONY: help install demo test check lint types imports cover images up down ps logs constraints clean
 
 # pip and setuptools first: what is only to be had as source is built with the pinned ones, not with some others.
 $(INSTALLED): constraints.txt $(OURS:=/pyproject.toml)
@@ -48,9 +61,16 @@ $(INSTALLED): constraints.txt $(OURS:=/pyproject.toml)
 	$(PIP) --no-deps --no-build-isolation $(OURS:%=--editable %)
 	@touch $@
 
+# The same for every command of Compose: which files, and what they want to know.
+DOCKER_SOCKET := $(or $(MOORING_DOCKER_SOCKET),/var/run/docker.sock)
+up down ps logs: export COMPOSE_FILE = compose/docker-compose.yml$(if $(DEMO),:compose/demo.yml)$(if $(JOIN),:compose/join.yml)
+up down ps logs: export MOORING_DOCKER_GROUP = $(shell stat --dereference --format %g $(DOCKER_SOCKET) 2>/dev/null)
+up down ps logs: export MOORING_ETCD = $(JOIN)
+up down ps logs: export MOORING_REVISION = $(REVISION)
+
 # Again and again: docker itself knows best what has not changed.
 image-%: build/authorities.pem
-	docker build --quiet --network host --build-arg REVISION=$(shell git describe --always --dirty 2>/dev/null) \
+	docker build --quiet --network host --build-arg REVISION=$(REVISION) \
 	  --tag mooring-$* --file $(firstword $(wildcard $*/Dockerfile compose/$*/Dockerfile)) .
 
 # Whom pip trusts while an image is built: whom this machine trusts. Only the stages before the last see it.
