@@ -5,6 +5,7 @@ import itertools
 import logging
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 
 import docker
@@ -51,6 +52,18 @@ def why_no_engine() -> str | None:
     return None
 
 
+@functools.cache
+def why_no_machines() -> str | None:
+    """Tell why machines cannot be made here, see tests/machines.py; None if they can."""
+    try:
+        subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True, text=True, check=True)
+    except OSError as error:
+        return f"no machines can be made: {error}"
+    except subprocess.CalledProcessError as error:
+        return f"no machines can be made: {error.stderr.strip()}"
+    return None
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Give a test with containers or a whole pipeline the time that these need, unless it says otherwise itself."""
     is_long = item.get_closest_marker("docker") or item.get_closest_marker("e2e")
@@ -60,11 +73,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs an engine where there is none, with the reason; fail it where one was demanded."""
-    if item.get_closest_marker("docker") and (reason := why_no_engine()):
-        if os.environ.get("MOORING_REQUIRE_DOCKER") == "1":
-            pytest.fail(f"MOORING_REQUIRE_DOCKER=1, but {reason}", pytrace=False)
-        pytest.skip(reason)
+    """Skip what needs an engine or machines where there are none, with the reason; fail it where they were demanded."""
+    for marker, why_not in {"docker": why_no_engine, "machines": why_no_machines}.items():
+        if item.get_closest_marker(marker) and (reason := why_not()):
+            if os.environ.get("MOORING_REQUIRE_DOCKER") == "1":
+                pytest.fail(f"MOORING_REQUIRE_DOCKER=1, but {reason}", pytrace=False)
+            pytest.skip(reason)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
