@@ -2,81 +2,34 @@
 
 It keeps what Redis keeps, as text, and lives through the codec as Redis does, so that a test on the twin tests that
 too. A `MemoryStream` is one connection; `another()` is a second one to the same server. Everything that a test can do
-to a Redis is done to the server, and so to all its connections: `wipe`, `fail`, `recover`, `lose_answer`, `intrude`.
+to a Redis is done to the server, and so to all its connections: `wipe`, `fail`, `recover`, `lose_answer`, `intrude`, …
 
 Time for the expiries comes from the given clock. Only a blocking `read` waits in real time.
 """
 
 from __future__ import annotations
 
+import copy
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from operator import attrgetter
-from threading import Condition
-from typing import Final
 
-from attrs import evolve, field, frozen, mutable
+from attrs import evolve
 
 from mooring.catalog import Catalog
 from mooring.errors import Fenced, Unavailable
-from mooring.redis.step import Step, Table, read_catalog, step_of
+from mooring.redis.memory_server import Clock, Contents, Expiring, HeldLead, Replica, Server, carry_out, empty_tables
+from mooring.redis.step import read_catalog, step_of
 from mooring.redis.stream import Appended, Batch, Head, Lead, Outcome, Overtaken, RawEntry
-
-Clock = Callable[[], float]
-
-
-@frozen
-class _Expiring:
-    """A value that is gone from a moment on."""
-
-    fields: Mapping[str, str]
-    gone_at: float
-
-
-@frozen
-class _Lead:
-    leader: str
-    epoch: int
-    gone_at: float
-
-
-def _empty_tables() -> dict[Table, dict[str, str]]:
-    return {table: {} for table in Table}
-
-
-@mutable
-class _Contents:
-    """All that a Redis loses when it is emptied. `epoch` is kept apart: it may stand in a head without incarnation."""
-
-    run_id: str
-    head: Head | None = None
-    epoch: int = 0
-    entries: list[RawEntry] = field(factory=list)
-    tables: dict[Table, dict[str, str]] = field(factory=_empty_tables)
-    ports: dict[str, str] = field(factory=dict)
-    lead: _Lead | None = None
-    announced: dict[str, _Expiring] = field(factory=dict)
-
-
-class _Server:
-    """What all connections share: the contents, one lock, and the failures that were asked for."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self.changed: Final = Condition()
-        self.life = 1
-        self.contents = _Contents(run_id="run-1")
-        self.failure = ""
-        self.answers_to_lose = 0
 
 
 class MemoryStream:
     """A connection to a Redis that is not there. Safe to use from several threads."""
 
-    def __init__(self, clock: Clock = time.monotonic, *, server: _Server | None = None) -> None:
-        self._server = server or _Server(clock)
+    def __init__(self, clock: Clock = time.monotonic, *, server: Server | None = None) -> None:
+        self._server = server or Server(clock)
         self._closed = False
 
     def another(self) -> MemoryStream:
@@ -85,15 +38,32 @@ class MemoryStream:
 
     # -- what a test does to the server -------------------------------------------------------------------------------
 
-    def wipe(self) -> None:
-        """Empty the server, as a restart without its data does: another run id, and nothing left.
+    def wipe(self, *, is_restarted: bool = True) -> None:
+        """Empty the server, as a restart without its data does (another run id), or else as FLUSHALL (the same).
 
         A read that is blocked goes on waiting, as in Redis when the keys are deleted: it sees nothing until the
         refilled stream has passed its cursor.
         """
         with self._server.changed:
+            self._server.life += is_restarted
+            self._server.contents = Contents(run_id=f"run-{self._server.life}")
+
+    def delete_stream(self) -> None:
+        """Delete the stream alone, as DEL does; what stands beside it stays."""
+        with self._server.changed:
+            self._server.contents.entries = []
+
+    def replicate(self) -> Replica:
+        """Return a replica that has everything until now, and hears of nothing later."""
+        with self._server.changed:
+            return Replica(copy.deepcopy(self._server.contents))
+
+    def fail_over(self, replica: Replica) -> None:
+        """Let a replica be the server from now on: another run id, and all that it had not heard of is lost."""
+        with self._server.changed:
             self._server.life += 1
-            self._server.contents = _Contents(run_id=f"run-{self._server.life}")
+            self._server.contents = copy.deepcopy(replica.contents)
+            self._server.contents.run_id = f"run-{self._server.life}"
 
     def fail(self, reason: str = "the connection is refused") -> None:
         """Let every call raise `Unavailable` from now on, a blocked read at once."""
@@ -111,6 +81,13 @@ class MemoryStream:
         with self._server.changed:
             self._server.answers_to_lose = times
 
+    def scribble(self, fields: Mapping[str, str]) -> None:
+        """Append an entry as a stranger's XADD does: far behind the last one, and unknown to the head."""
+        with self._server.changed:
+            last = self._server.contents.last_sequence
+            self._server.contents.entries.append(RawEntry(last + 10**12, dict(fields)))
+            self._server.changed.notify_all()
+
     def intrude(self, fields: Mapping[str, str]) -> int:
         """Append an entry that no discover of ours wrote, in the right place; return its sequence."""
         with self._server.changed:
@@ -127,7 +104,8 @@ class MemoryStream:
     def head(self) -> Head | None:
         """See `StreamReader`."""
         with self._asked() as contents:
-            return contents.head
+            head = contents.head
+            return None if head is not None and head.sequence and not contents.entries else head
 
     def catalog(self) -> Catalog:
         """See `StreamReader`."""
@@ -155,7 +133,7 @@ class MemoryStream:
     def announce(self, proxy_id: str, fields: Mapping[str, str], *, expiry_seconds: int) -> None:
         """See `StreamReader`."""
         with self._written() as contents:
-            contents.announced[proxy_id] = _Expiring(dict(fields), self._server.clock() + expiry_seconds)
+            contents.announced[proxy_id] = Expiring(dict(fields), self._server.clock() + expiry_seconds)
 
     def leader(self) -> Lead | None:
         """See `StreamReader`."""
@@ -192,7 +170,7 @@ class MemoryStream:
             epoch = contents.epoch
             if held is None or held.epoch != epoch:
                 epoch = max(epoch, held.epoch if held else 0) + 1
-            contents.lead = _Lead(leader, epoch, now + expiry_seconds)
+            contents.lead = HeldLead(leader, epoch, now + expiry_seconds)
             contents.epoch = epoch
             contents.head = evolve(contents.head, epoch=epoch) if contents.head else None
             return epoch
@@ -210,7 +188,7 @@ class MemoryStream:
                 raise Fenced(f"the head holds epoch {contents.epoch}, ours is {epoch}")
             contents.head = Head(incarnation=incarnation, epoch=epoch, run_id=run_id)
             contents.epoch = epoch
-            contents.entries, contents.tables, contents.ports = [], _empty_tables(), {}
+            contents.entries, contents.tables, contents.ports = [], empty_tables(), {}
             return contents.head
 
     def append(self, batch: Batch) -> Outcome:
@@ -218,14 +196,16 @@ class MemoryStream:
         step = step_of(batch)
         with self._written() as contents:
             head = contents.head
-            if head is None or (head.incarnation, head.epoch) != (batch.incarnation, batch.epoch):
+            if head is None or head.sequence != contents.last_sequence:
+                return Overtaken(None)  # the stream is not the one that the head is about
+            if (head.incarnation, head.epoch) != (batch.incarnation, batch.epoch):
                 return Overtaken(head)
             end = batch.after + len(step.entries)
             if step.entries and head.sequence == end and contents.entries[-1:] == [step.entries[-1]]:
                 return Appended(end)  # this very batch, after a lost answer
             if head.sequence != batch.after:
                 return Overtaken(head)
-            _carry_out(contents, head, batch, step)
+            carry_out(contents, head, batch, step)
             return Appended(end)
 
     def trim(self, first: int) -> None:
@@ -239,13 +219,13 @@ class MemoryStream:
     # -- the server's side of a call ----------------------------------------------------------------------------------
 
     @contextmanager
-    def _asked(self) -> Iterator[_Contents]:
+    def _asked(self) -> Iterator[Contents]:
         with self._server.changed:
             self._refuse()
             yield self._server.contents
 
     @contextmanager
-    def _written(self) -> Iterator[_Contents]:
+    def _written(self) -> Iterator[Contents]:
         with self._asked() as contents:
             yield contents
             self._server.changed.notify_all()
@@ -263,19 +243,3 @@ class MemoryStream:
     def _after(self, after: int) -> tuple[RawEntry, ...]:
         entries = self._server.contents.entries
         return tuple(entries[bisect_right(entries, after, key=attrgetter("sequence")) :])
-
-
-def _carry_out(contents: _Contents, head: Head, batch: Batch, step: Step) -> None:
-    contents.entries += step.entries
-    for write in step.writes:
-        if write.value is None:
-            contents.tables[write.table].pop(write.field, None)
-        else:
-            contents.tables[write.table][write.field] = write.value
-    contents.ports = dict(batch.ports)
-    contents.head = evolve(
-        head,
-        sequence=batch.after + len(step.entries),
-        complete=head.complete or batch.complete,
-        sources={**head.sources, **batch.sources},
-    )

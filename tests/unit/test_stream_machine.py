@@ -1,0 +1,388 @@
+"""Two discovers, a Redis that forgets, and proxies that follow it: whatever happens, all come to know the same.
+
+The model is what stood at each position of the stream: a plain dictionary, folded entry by entry as they are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from mooring.entries import decode_entry
+from mooring.model import Address, Instance, State
+from mooring.redis.history import Model, model_of, transition_of
+from mooring.redis.memory import MemoryStream
+from mooring.redis.stream import RawEntry, StreamReader, StreamWriter
+from mooring_discover.leadership import Leadership
+from mooring_discover.observations import Gone, Listed, Observation, Seen, Withdrawn
+from mooring_discover.owner import Clock, Owner
+from mooring_discover.publisher import Publisher
+from mooring_discover.suspects import Policy
+from mooring_proxy.following import Froze, Known, Position, Updated
+from mooring_proxy.stored_table import decode_known, encode_known
+from mooring_proxy.stream import StreamFollower
+from tests.checker import check
+from tests.fates import DEATHS, FAILURES, FINE, Fated, Killed
+
+SOURCE: Final = "etcd://registry/services"
+LEAD_SECONDS: Final = 5.0
+HOLD_SECONDS: Final = 10.0
+KEPT_ENTRIES: Final = 8  # so few that a proxy which looks away for a moment misses some
+PAGE: Final = 3  # and so few at a time that it stops in the middle of a batch
+
+NAMES = st.sampled_from("abcdef")
+DISCOVERS = st.sampled_from(["first", "second"])
+PROXIES = st.sampled_from(["left", "right"])
+ACCIDENTS: Final = ("trimmed", "flushed", "wiped", "deleted", "scribbled", "failed over", "read by a later version")
+# What may befall each of the next calls: nothing, a failure, death, or something that happens just before it.
+DISCOVER_FATES = st.lists(
+    st.sampled_from([FINE, FINE, *FAILURES, *DEATHS, *ACCIDENTS[:-1], "other discover turns", "seconds pass"]),
+    max_size=8,
+)
+PROXY_FATES = st.lists(st.sampled_from([FINE, FINE, *FAILURES, *DEATHS, *ACCIDENTS[:-1], "discovers turn"]), max_size=8)
+
+
+class Discover:
+    """One discover: its owner takes turns when it is told to, and dies when it is told to."""
+
+    def __init__(self, name: str, machine: Streams) -> None:
+        self.name = name
+        self.lives = 0
+        self.inbox: list[Observation] = []
+        self.connection = Fated(machine.redis.another(), machine.happen, machine.record)
+        self._machine = machine
+        self.restart()
+
+    def restart(self) -> None:
+        """Be killed if alive, and start knowing nothing; its lead is still its own until it expires."""
+        self.lives += 1
+        machine, stream = self._machine, cast("StreamWriter", self.connection)
+        publisher = Publisher(stream, new_incarnation=machine.new_incarnation, stream_length=KEPT_ENTRIES)
+        self.leadership = Leadership(stream, f"{self.name}-{self.lives}", expiry_seconds=LEAD_SECONDS)
+        clock = Clock(machine.time, machine.time, lambda: 0.5)
+        self.owner = Owner([SOURCE], publisher, self.leadership, Policy(hold_seconds=HOLD_SECONDS), clock)
+        self.inbox = [machine.listing()]
+
+    def turn(self, fates: list[str]) -> None:
+        """Take a turn with what was heard since the last one."""
+        self.connection.fates.extend(fates)
+        inbox, self.inbox = self.inbox, []
+        try:
+            self.owner.turn(inbox)
+        except Killed:
+            self.restart()
+        self.connection.fates.clear()
+
+    def strive(self, fates: list[str]) -> None:
+        """Ask for the lead, as its thread does all the time unless the process is paused."""
+        self.connection.fates.extend(fates)
+        try:
+            self.leadership.ask()
+        except Killed:
+            self.restart()
+        self.connection.fates.clear()
+
+
+class Pages:
+    """Reads few entries at a time."""
+
+    def __init__(self, stream: MemoryStream) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- whatever the stream has under that name
+        """Return what the stream has."""
+        return getattr(self._stream, name)
+
+    def read(self, after: int, *, block_seconds: float, most: int = PAGE) -> tuple[RawEntry, ...]:
+        """See `StreamReader`."""
+        return self._stream.read(after, block_seconds=block_seconds, most=min(most, PAGE))
+
+
+class Proxy:
+    """One proxy, as far as it follows: what it was told last, which it also stores."""
+
+    def __init__(self, machine: Streams) -> None:
+        self.connection = Fated(Pages(machine.redis.another()), machine.happen)
+        self.updates: list[Updated] = []
+        self.stored = ""
+        self._machine = machine
+        self.restart(keeps_table=False)
+
+    def restart(self, *, keeps_table: bool) -> None:
+        """Be killed if alive, and start with the stored table or with none."""
+        self.table: Known | None = decode_known(self.stored) if self.stored and keeps_table else None
+        self.frozen: Froze | None = None
+        stream = cast("StreamReader", self.connection)
+        self.follower = StreamFollower(
+            stream,
+            self,
+            clock=self._machine.time,
+            jitter=lambda: 0.0,
+            block_seconds=0.0,
+            pause=lambda _, __: None,
+        )
+
+    def follow(self, turns: int, fates: list[str]) -> None:
+        """Look at the stream so many times."""
+        self.connection.fates.extend(fates)
+        try:
+            for _ in range(turns):
+                self.follower.turn()
+        except Killed:
+            self.restart(keeps_table=True)
+        self.connection.fates.clear()
+
+    def updated(self, update: Updated) -> None:
+        """See `Audience`."""
+        self.updates.append(update)
+        self.table, self.stored = update.known, encode_known(update.known)
+
+    def froze(self, froze: Froze) -> None:
+        """See `Audience`."""
+        self.frozen = froze
+
+    def redis_answers(self, answers: bool) -> None:
+        """See `Audience`."""
+
+
+class Streams(RuleBasedStateMachine):
+    """One registry, two discovers of which one leads, one Redis, two proxies.
+
+    A discover that is paused is one whose turn does not come. A crash may come at each single call.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        self.redis = MemoryStream(self.time)
+        self.replica = self.redis.replicate()
+        self.held: dict[str, Instance] = {}
+        self.incarnations = 0
+        self.entries: dict[Position, RawEntry] = {}
+        self.past: dict[Position, Model] = {}
+        self.discovers = {name: Discover(name, self) for name in ("first", "second")}
+        self.proxies = {name: Proxy(self) for name in ("left", "right")}
+        self.turning = ""
+
+    def time(self) -> float:
+        """Return the present time, the same for all."""
+        return self.now
+
+    def new_incarnation(self) -> str:
+        """Return a name that no incarnation had."""
+        self.incarnations += 1
+        return f"life-{self.incarnations}"
+
+    # What the registry says
+
+    def listing(self) -> Listed:
+        """Return all that the registry holds."""
+        instances = tuple(self.held.values())
+        return Listed(
+            source=SOURCE, revision="1", at=self.now, instances=instances, bindings=(), hosts=frozenset(["h"])
+        )
+
+    def tell(self, observation: Observation) -> None:
+        """Let both discovers hear something, each in its next turn."""
+        for discover in self.discovers.values():
+            discover.inbox.append(observation)
+
+    @initialize(names=st.sets(NAMES), turns=st.booleans())
+    def begin(self, names: set[str], turns: bool) -> None:
+        """Begin with some instances, mostly with a stream that stands already."""
+        for name in sorted(names):
+            self.see(name, 0)
+        if turns:
+            self.take_turns()
+
+    @rule(name=NAMES, version=st.integers(0, 2))
+    def see(self, name: str, version: int) -> None:
+        """An instance is there, or is not as it was."""
+        address = Address("10.0.0.1", 1000 + 10 * ord(name) + version)
+        self.held[name] = Instance(service=f"web/{ord(name) % 2}", id=name, address=address, host="h", port=80)
+        self.tell(Seen(SOURCE, "2", self.now, self.held[name]))
+
+    @rule(name=NAMES, is_told=st.booleans())
+    def lose(self, name: str, is_told: bool) -> None:
+        """An instance goes, with a word or deleted by somebody."""
+        if (gone := self.held.pop(name, None)) is not None:
+            withdrawn = Withdrawn(SOURCE, "3", self.now, gone.key, "stopped")
+            self.tell(withdrawn if is_told else Gone(SOURCE, "3", self.now, gone.key, expired=False))
+
+    @rule()
+    def start_over(self) -> None:
+        """Both discovers list the registry anew."""
+        self.tell(self.listing())
+
+    # What the programs do
+
+    @rule(name=DISCOVERS, fates=DISCOVER_FATES)
+    def turn(self, name: str, fates: list[str]) -> None:
+        """A discover takes a turn, whether it leads or only believes so."""
+        self.turning = name
+        self.discovers[name].turn(fates)
+
+    @rule(name=DISCOVERS, fates=st.lists(st.sampled_from([FINE, *FAILURES]), max_size=1))
+    def strive(self, name: str, fates: list[str]) -> None:
+        """A discover asks for the lead."""
+        self.discovers[name].strive(fates)
+
+    @rule()
+    def take_turns(self) -> None:
+        """Nothing goes wrong for a moment."""
+        for discover in self.discovers.values():
+            discover.strive([])
+            discover.turn([])
+
+    @rule(name=DISCOVERS)
+    def restart_discover(self, name: str) -> None:
+        """A discover is killed and started anew."""
+        self.discovers[name].restart()
+
+    @rule(name=PROXIES, turns=st.integers(1, 6), fates=PROXY_FATES)
+    def follow(self, name: str, turns: int, fates: list[str]) -> None:
+        """A proxy looks at the stream, and things happen while it does."""
+        self.turning = ""
+        self.proxies[name].follow(turns, fates)
+
+    @rule(name=PROXIES, keeps_table=st.booleans())
+    def restart_proxy(self, name: str, keeps_table: bool) -> None:
+        """A proxy is killed and started anew, with or without its stored table."""
+        self.proxies[name].restart(keeps_table=keeps_table)
+
+    # What happens to Redis, and time
+
+    @rule(what=st.sampled_from(ACCIDENTS))
+    def happen(self, what: str) -> None:
+        """Something happens to Redis, or to whoever else is there."""
+        match what:
+            case "trimmed":
+                head = self.redis.head()
+                self.redis.trim(head.sequence if head else 0)
+            case "flushed":
+                self.redis.wipe(is_restarted=False)
+            case "wiped":
+                self.redis.wipe()
+            case "deleted":
+                self.redis.delete_stream()
+            case "scribbled":
+                self.redis.scribble({"by": "hand"})
+            case "failed over":
+                self.redis.fail_over(self.replica)
+            case "read by a later version":
+                self._write_as_a_later_version()
+            case "seconds pass":
+                self.now += LEAD_SECONDS + 1
+            case "other discover turns" | "discovers turn":
+                for name in self.discovers.keys() - {self.turning}:
+                    self.discovers[name].strive([])
+                    self.discovers[name].turn([])
+
+    def _write_as_a_later_version(self) -> None:
+        """Append what a later Mooring may say and this one passes over."""
+        head = self.redis.head()
+        if head is not None and head.sequence and self.redis.tail(1)[-1].sequence == head.sequence:
+            self.redis.intrude(
+                {"v": "1", "type": "tide-turned", "incarnation": head.incarnation, "epoch": str(head.epoch)}
+            )
+            self.record()
+
+    @rule()
+    def replicate(self) -> None:
+        """The replica catches up; from now on it falls behind again."""
+        self.replica = self.redis.replicate()
+
+    @rule(is_away=st.booleans())
+    def cut(self, is_away: bool) -> None:
+        """Redis is out of everybody's reach, or is back."""
+        discovers, proxies = self.discovers.values(), self.proxies.values()
+        for connection in (*(one.connection for one in discovers), *(one.connection for one in proxies)):
+            connection.is_away = is_away
+
+    @rule(seconds=st.sampled_from([0.3, 1.5, 6.0, 20.0]))
+    def wait(self, seconds: float) -> None:
+        """Time passes; a lead that was not renewed expires."""
+        self.now += seconds
+
+    # What must hold
+
+    def record(self) -> None:
+        """Note what stands at each position, right after it was written; a position is never written twice."""
+        head = self.redis.head()
+        if head is None:
+            return
+        self.past.setdefault(Position(head.incarnation, 0), {})
+        for raw in self.redis.read(0, block_seconds=0):
+            here = Position(head.incarnation, raw.sequence)
+            if raw.sequence <= head.sequence and self.entries.setdefault(here, raw) != raw:
+                raise AssertionError(f"two entries at {here.incarnation} {here}: {self.entries[here]}, {raw}")
+            if raw.sequence <= head.sequence and here not in self.past:
+                self.past[here] = _folded(self.past[Position(head.incarnation, raw.sequence - 1)], raw)
+
+    @invariant()
+    def no_proxy_skips_an_entry_or_applies_one_twice(self) -> None:
+        """Whatever a proxy was told as complete is what stood at that position; what it stored is the same."""
+        for name, proxy in self.proxies.items():
+            assert proxy.frozen is None, name
+            for update in proxy.updates:
+                assert model_of(update.known.catalog) == self.past[update.known.position], name
+            proxy.updates.clear()
+            if proxy.table is not None:
+                assert decode_known(proxy.stored) == proxy.table
+
+    @invariant()
+    def what_stands_beside_the_stream_is_its_fold(self) -> None:
+        """The catalog in Redis is the fold of the entries, at every moment."""
+        head = self.redis.head()
+        if head is not None:
+            assert model_of(self.redis.catalog()) == self.past[Position(head.incarnation, head.sequence)]
+
+    @rule()
+    def come_to_rest(self) -> None:
+        """Nothing more happens for a while: all proxies, the stream and the registry say the same."""
+        self.cut(is_away=False)
+        self.tell(self.listing())
+        for _ in range(10):
+            self.now += 2.0
+            self.take_turns()
+        for proxy in self.proxies.values():
+            proxy.follow(30, [])
+        self.no_proxy_skips_an_entry_or_applies_one_twice()
+        self._check_rest()
+
+    def _check_rest(self) -> None:
+        check(self.redis)
+        head, catalog = self.redis.head(), self.redis.catalog()
+        assert head is not None
+        assert head.complete
+        doubtless = {one.id: one.address for one in catalog.instances() if one.state is not State.SUSPECT}
+        assert doubtless == {name: one.address for name, one in self.held.items()}
+        for name, proxy in self.proxies.items():
+            assert proxy.table is not None, name
+            assert proxy.table.position == Position(head.incarnation, head.sequence), name
+            assert proxy.table.catalog == catalog, name
+            assert proxy.table.ports == self.redis.ports(), name
+
+    def teardown(self) -> None:
+        """Every history ends at rest."""
+        self.come_to_rest()
+
+
+def _folded(before: Mapping[str, Any], raw: RawEntry) -> Model:
+    """Return the model after an entry, which must follow from what was there and must change something."""
+    entry = decode_entry(raw.sequence, raw.fields)
+    step = transition_of(entry.fact) if entry is not None else None
+    if step is None:
+        return dict(before)
+    assert before.get(step.key) == step.before, f"entry {raw.sequence}-0 does not follow from what was there"
+    assert step.before != step.after, f"entry {raw.sequence}-0 changes nothing"
+    rest = {key: value for key, value in before.items() if key != step.key}
+    return rest if step.after is None else {**rest, step.key: step.after}
+
+
+Streams.TestCase.settings = settings(stateful_step_count=25)
+TestStreams = Streams.TestCase
