@@ -8,11 +8,16 @@ next; the edge (stream.py) only looks and waits:
     CatchingUp    wants EntriesRead       until the cursor has passed the head that was read *after* the scan
     Following     wants EntriesRead       the catalog is the fold of everything up to the cursor
     Doubting      wants Checked           the same, but it is time to ask whether this is still the same stream
+    Behind        wants Checked           the stream lost entries that we have applied, and nobody wrote since
     Frozen        wants nothing           for ever: what came next cannot be understood
 
 Redis says nothing when a stream was trimmed, emptied or replaced under a reader, so everything is compared: an entry of
 another incarnation, a first id that is not cursor + 1, a head below the cursor, trimmed past it, or not there. Each of
 these is the same case, *start over*: whoever is told keeps the catalog he has until the next `Updated`.
+
+A head below the cursor in the same incarnation is one case more: after a failover to a replica that lacked the last
+entries, we know more than Redis does. What it has is older than what we have, so we wait until somebody writes there,
+which is a new incarnation. Never is such a stream followed on: its next entries have numbers that we have seen.
 
 The ports that services hold come from a hash, not from the stream: they are read together with a head, the head last,
 and believed only if that head is of our incarnation.
@@ -31,6 +36,7 @@ from mooring.errors import EntryError
 from mooring.facts import Fact, InstanceAdded, InstanceChanged, InstanceRemoved
 from mooring.redis.stream import Head, RawEntry
 from mooring_proxy.following import (
+    Behind,
     CatalogScanned,
     CatchingUp,
     CheckDue,
@@ -56,6 +62,8 @@ from mooring_proxy.following import (
     Waiting,
 )
 
+_LOST_ENTRIES = "the stream ends before the cursor"
+
 Step: TypeAlias = tuple[State, tuple[Told, ...]]
 
 
@@ -71,7 +79,7 @@ def step(state: State, seen: Seen) -> Step:
         case _, Crashed(reason):
             return _freeze(state, reason)
         case _, RedisLost():
-            return (Doubting(state.known) if isinstance(state, Following | Doubting) else Starting()), ()
+            return _without_redis(state), ()
         case Starting(), HeadRead(head):
             return _begin(head)
         case Scanning(before), CatalogScanned(catalog, ports, head):
@@ -82,9 +90,21 @@ def step(state: State, seen: Seen) -> Step:
             return Doubting(known), ()
         case Doubting(known), Checked(ports, head):
             return _check(known, ports, head)
+        case Behind(), Checked(_, head):
+            return _check_behind(state, head)
         case _:
             message = f"{seen!r} in {state!r}"
             raise TypeError(message)
+
+
+def _without_redis(state: State) -> State:
+    match state:
+        case Following(known) | Doubting(known):
+            return Doubting(known)
+        case Behind():
+            return state
+        case _:
+            return Starting()
 
 
 def _position(head: Head) -> Position:
@@ -109,6 +129,8 @@ def _scanned(before: Head, known: Known, head: Head | None) -> Step:
 
 
 def _check(known: Known, ports: Mapping[str, str], head: Head | None) -> Step:
+    if head is not None and _is_behind(head, known.position):
+        return Behind(known, head.sequence), (Waiting(_LOST_ENTRIES),)
     lost = _why_lost(known.position, head)
     if lost:
         return Starting(), (StartedOver(lost),)
@@ -118,6 +140,18 @@ def _check(known: Known, ports: Mapping[str, str], head: Head | None) -> Step:
     return Following(known), (Updated(known),)
 
 
+def _check_behind(state: Behind, head: Head | None) -> Step:
+    position = state.known.position
+    if head is not None and head.incarnation == position.incarnation and head.sequence == state.sequence:
+        return state, (Waiting(_LOST_ENTRIES),)
+    # Also where nobody began a new incarnation: whoever went on writing there knows nothing of what we have applied.
+    return Starting(), (StartedOver(_why_lost(position, head) or _LOST_ENTRIES),)
+
+
+def _is_behind(head: Head, position: Position) -> bool:
+    return head.incarnation == position.incarnation and head.sequence < position.sequence
+
+
 def _why_lost(position: Position, head: Head | None) -> str:
     """Return why the stream with this head cannot be followed from this position, or nothing."""
     if head is None:
@@ -125,7 +159,7 @@ def _why_lost(position: Position, head: Head | None) -> str:
     if head.incarnation != position.incarnation:
         return "another incarnation of the stream"
     if head.sequence < position.sequence:
-        return "the stream ends before the cursor"
+        return _LOST_ENTRIES
     if head.first > position.sequence + 1:
         return "the stream was trimmed past the cursor"
     return ""
@@ -211,5 +245,5 @@ def _asks(instance: object) -> tuple[object, ...]:
 
 
 def _freeze(state: State, reason: str) -> Step:
-    position = state.known.position if isinstance(state, CatchingUp | Following | Doubting) else None
+    position = state.known.position if isinstance(state, CatchingUp | Following | Doubting | Behind) else None
     return Frozen(reason), (Froze(position, reason),)

@@ -69,13 +69,21 @@ class Doubting:
 
 
 @frozen
+class Behind:
+    """The stream ends at `sequence`, before what is known: Redis lost entries, and nobody wrote since."""
+
+    known: Known
+    sequence: int
+
+
+@frozen
 class Frozen:
     """No step is taken any more."""
 
     reason: str
 
 
-State: TypeAlias = Starting | Scanning | CatchingUp | Following | Doubting | Frozen
+State: TypeAlias = Starting | Scanning | CatchingUp | Following | Doubting | Behind | Frozen
 
 
 # ------------------------------------------------------------------------------------------------------------ inputs

@@ -19,6 +19,7 @@ from mooring.telemetry import get_logger
 from mooring_proxy import metrics
 from mooring_proxy.follower import step
 from mooring_proxy.following import (
+    Behind,
     CatalogScanned,
     CatchingUp,
     CheckDue,
@@ -134,7 +135,7 @@ class StreamFollower:
                 return CheckDue()
             case CatchingUp(known) | Following(known):
                 return EntriesRead(reader.read(known.position.sequence, block_seconds=self._block_seconds))
-            case Doubting():
+            case Doubting() | Behind():
                 self._checked_at = self._clock()
                 ports = reader.ports()
                 return Checked(ports, reader.head())

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from mooring.documents import encode_instance
 from mooring.errors import Unavailable
@@ -14,7 +15,7 @@ from mooring.model import Address, Instance, State
 from mooring.redis.client import RedisStream
 from mooring.redis.stream import Head
 from tests.parts import Part
-from tests.servers import EtcdServer, RedisServer
+from tests.servers import EtcdServer
 
 HOLD_SECONDS = 3.0
 
@@ -27,10 +28,18 @@ def instance(
     return Instance(service=service, id=name, address=address, host=host, port=80, state=state, cause=cause)
 
 
+class Reachable(Protocol):
+    """A Redis, or several that are one."""
+
+    @property
+    def url(self) -> str:
+        """What `--redis` takes."""
+
+
 class Site:
     """An etcd and a Redis, a register's hand in the one, a reader's eye on the other, and discovers between them."""
 
-    def __init__(self, etcd: EtcdServer, redis: RedisServer, directory: Path, namespace: str) -> None:
+    def __init__(self, etcd: EtcdServer, redis: Reachable, directory: Path, namespace: str) -> None:
         self.source = f"etcd://{etcd.address}/{namespace}"
         self.redis = redis.url
         self.namespace = namespace
@@ -115,7 +124,7 @@ def leads(part: Part) -> bool:
 
 
 @contextmanager
-def open_site(etcd: EtcdServer, redis: RedisServer, directory: Path, namespace: str) -> Iterator[Site]:
+def open_site(etcd: EtcdServer, redis: Reachable, directory: Path, namespace: str) -> Iterator[Site]:
     """Give a site and end everything that was started in it."""
     site = Site(etcd, redis, directory, namespace)
     try:

@@ -12,6 +12,7 @@ from mooring.model import Address, Instance, State
 from mooring.redis.stream import Head, RawEntry
 from mooring_proxy.follower import step
 from mooring_proxy.following import (
+    Behind,
     CatalogScanned,
     CatchingUp,
     CheckDue,
@@ -151,7 +152,6 @@ def test_a_wait_without_entries_raises_doubt() -> None:
     [
         (None, "the stream is gone"),
         (evolve(HEAD, incarnation="another"), "another incarnation of the stream"),
-        (evolve(HEAD, sequence=4), "the stream ends before the cursor"),
         (evolve(HEAD, sequence=9, first=7), "the stream was trimmed past the cursor"),
     ],
 )
@@ -159,6 +159,28 @@ def test_a_head_that_does_not_fit_the_cursor_starts_over(head: Head | None, reas
     """Doubts that were right: nothing read together with such a head is believed."""
     assert step(Doubting(known(5, ONE)), Checked({}, head)) == (Starting(), (StartedOver(reason),))
     assert step(Scanning(HEAD), CatalogScanned(Catalog(), {}, head)) == (Starting(), (StartedOver(reason),))
+
+
+def test_a_stream_that_lost_what_we_know_is_neither_believed_nor_followed() -> None:
+    """A replica that lacked the last entries became the primary: until somebody writes there, we know more."""
+    ends_before, reason = evolve(HEAD, sequence=4), "the stream ends before the cursor"
+    behind = Behind(known(5, ONE), 4)
+    assert step(Doubting(known(5, ONE)), Checked({}, ends_before)) == (behind, (Waiting(reason),))
+    assert step(behind, Checked({}, ends_before)) == (behind, (Waiting(reason),))
+    assert step(behind, Checked({}, evolve(ends_before, epoch=9))) == (behind, (Waiting(reason),))
+    assert step(behind, RedisLost("")) == (behind, ())
+    # Nothing to keep up with yet: what is there is the best there is.
+    scanned = CatalogScanned(Catalog(), {}, ends_before)
+    assert step(Scanning(HEAD), scanned) == (Starting(), (StartedOver(reason),))
+
+
+@pytest.mark.parametrize("sequence", [3, 5, 6, 9])
+def test_a_stream_that_lost_what_we_know_and_goes_on_is_read_anew(sequence: int) -> None:
+    """Its numbers say nothing any more: also the very one that we stand at may be another entry."""
+    for head in (evolve(HEAD, sequence=sequence), evolve(HEAD, incarnation="another", sequence=sequence), None):
+        state, (told,) = step(Behind(known(5, ONE), 4), Checked(PORTS, head))
+        assert state == Starting()
+        assert isinstance(told, StartedOver)
 
 
 def test_a_trim_up_to_the_cursor_is_none_of_our_business() -> None:
