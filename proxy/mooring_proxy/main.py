@@ -44,6 +44,8 @@ def check(params: Mapping[str, Any]) -> Iterator[str]:
     directory = params["state_dir"]
     if directory and not (directory.is_dir() and os.access(directory, os.W_OK)):
         yield f"--state-dir: {directory} is not a directory that can be written"
+    if params["sockets"] and not params["sockets"].parent.is_dir():
+        yield f"--sockets: {params['sockets'].parent} is not a directory"
 
 
 @click.command(cls=Command, check=check)
@@ -95,6 +97,11 @@ def check(params: Mapping[str, Any]) -> Iterator[str]:
     help="How long to wait for a backend before the next is tried.",
 )
 @option("--state-dir", type=click.Path(path_type=Path), help="Keep the last catalog here, to start without Redis.")
+@option(
+    "--sockets",
+    type=click.Path(path_type=Path),
+    help="Where `mooring sockets` holds the listening sockets of this host's proxies.  [default: listen by itself]",
+)
 def proxy(
     *,
     redis: str | None,
@@ -112,6 +119,7 @@ def proxy(
     drain_seconds: float,
     connect_seconds: float,
     state_dir: Path | None,
+    sockets: Path | None,
 ) -> None:
     """Carry connections to where the service is now.
 
@@ -135,5 +143,6 @@ def proxy(
             drain_seconds=drain_seconds,
             connect_seconds=connect_seconds,
             state_dir=state_dir,
+            sockets=sockets,
         )
     )

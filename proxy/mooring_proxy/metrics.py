@@ -39,3 +39,4 @@ CONVERGENCE: Final = Histogram(
     "From the moment that Docker said it to the moment that it is in the table.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+HOLDER_AWAY: Final = Gauge("mooring_proxy_holder_away", "1 while the holder of sockets does not answer.")

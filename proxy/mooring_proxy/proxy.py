@@ -97,7 +97,7 @@ class Proxy:
         """Serve by what an earlier run stored, unless something newer is there; it is marked stale."""
         if self.standing.complete:
             return
-        table = route(self._rules, known.catalog, known.ports, RoutingTable())
+        table = evolve(route(self._rules, known.catalog, known.ports, RoutingTable()), is_fresh=False)
         log.warning("no complete catalog yet, serving by the stored table", position=str(known.position))
         self._apply(table, known.position, stale=True)
 

@@ -101,13 +101,15 @@ class Origin:
 class RoutingTable:
     """Every route by its listener, and what was refused.
 
-    `complete` is false only for the table that a proxy starts with, before it knows anything. `origin` is what it was
-    made from, kept so that the next table can share what did not change.
+    `complete` is false only for the table that a proxy starts with, before it knows anything; `is_fresh` says that it
+    is made from the catalog, not from what an earlier run stored. `origin` is what it was made from, kept so that the
+    next table can share what did not change.
     """
 
     routes: Mapping[Address, Route] = field(factory=dict)
     refused: tuple[Refused, ...] = ()
     complete: bool = False
+    is_fresh: bool = True
     origin: Origin = field(factory=Origin, eq=False, repr=False)
 
 

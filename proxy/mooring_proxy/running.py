@@ -6,13 +6,11 @@ The main thread is the reactor's. Beside it: the stream's reader, the presence, 
 from __future__ import annotations
 
 import random
-import resource
 import signal
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Final, cast
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
@@ -31,21 +29,24 @@ from mooring_proxy.balancers.round_robin import RoundRobin
 from mooring_proxy.catalog_file import CatalogFile
 from mooring_proxy.drivers.relay import RelayDriver
 from mooring_proxy.following import Updated
+from mooring_proxy.limits import allow_many_descriptors
 from mooring_proxy.local_hosts import is_local
+from mooring_proxy.low_ports import allow_low_ports
 from mooring_proxy.presence import Presence, presence
 from mooring_proxy.proxy import Proxy
+from mooring_proxy.reactors import asked, on_signal
 from mooring_proxy.routing import Rules
 from mooring_proxy.settings import Settings
+from mooring_proxy.sockets.own import OwnSockets
+from mooring_proxy.sockets.shared import SharedSockets
+from mooring_proxy.sockets.source import SocketSource
 from mooring_proxy.stream import StreamFollower
 from mooring_proxy.twisted_logs import send_logs_to
-
-T = TypeVar("T")
 
 ADMIN_HOST: Final = "127.0.0.1"
 ADMIN_PORTS: Final = range(1936, 2000)
 # A proxy that has a stored table waits this long for a newer one.
 STORED_AFTER_SECONDS: Final = 3.0
-_ANSWER_SECONDS: Final = 2.0
 
 log = get_logger()
 
@@ -53,16 +54,11 @@ log = get_logger()
 def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then drain; a second signal ends the draining."""
     send_logs_to(log)
-    allow_many_connections()
+    allow_many_descriptors()
+    allow_low_ports()
     running = Running(cast("PosixReactorBase", global_reactor), settings)
     admin = open_admin(settings.admin, settings.admin_file, running)
     running.run(admin)
-
-
-def allow_many_connections() -> None:
-    """Raise the limit of open files to what the system permits: each connection takes two."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def rules(settings: Settings) -> Rules:
@@ -94,7 +90,10 @@ class Running:
     def __init__(self, reactor: PosixReactorBase, settings: Settings) -> None:
         self._reactor = reactor
         self._settings = settings
-        self._driver = RelayDriver(reactor, balancer=RoundRobin, connect_seconds=settings.connect_seconds)
+        self._sockets: SocketSource = SharedSockets(reactor, settings.sockets) if settings.sockets else OwnSockets()
+        self._driver = RelayDriver(
+            reactor, balancer=RoundRobin, connect_seconds=settings.connect_seconds, sockets=self._sockets
+        )
         self._saver = state_dir.Saver(settings.state_dir) if settings.state_dir else None
         self._proxy = Proxy(
             reactor,
@@ -112,12 +111,11 @@ class Running:
 
     def state(self) -> Mapping[str, object]:
         """Return the proxy's state; from any thread but the reactor's."""
-        answer: Future[Mapping[str, object]] = Future()
-        self._reactor.callFromThread(_answer, answer, self._proxy.state)
-        return answer.result(_ANSWER_SECONDS)
+        return asked(self._reactor, lambda: {**self._proxy.state(), "sockets": self._sockets.report()})
 
     def run(self, admin: Admin) -> None:
         """Start everything, and return when everything has ended."""
+        self._sockets.start(f"{self._settings.host}:{admin.address.port}")
         self._proxy.start()
         admin.start()
         self._stops.append(admin.stop)
@@ -133,11 +131,7 @@ class Running:
     def _take_signals(self) -> None:
         """Take the reactor's signals over. It set up that any signal wakes it, in whichever thread it arrives."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._on_signal(number, self._stop_or_abort)
-
-    def _on_signal(self, number: signal.Signals, act: Callable[[], None]) -> None:
-        # A signal arrives between any two instructions: only the reactor's own turn is a safe place to act.
-        signal.signal(number, lambda *_: self._reactor.callFromThread(act))
+            on_signal(self._reactor, number, self._stop_or_abort)
 
     # ----------------------------------------------------------------------------------------------- following
     def _follow_file(self, file: CatalogFile) -> None:
@@ -148,7 +142,7 @@ class Running:
                 metrics.BROKEN.inc()
                 log.error("the catalog file cannot be used, keeping the table", problem=str(error))  # noqa: TRY400
 
-        self._on_signal(signal.SIGHUP, read)
+        on_signal(self._reactor, signal.SIGHUP, read)
         self._reactor.callWhenRunning(read)
 
     def _follow_stream(self, proxy_id: str) -> None:
@@ -198,10 +192,3 @@ class Running:
         for stop in reversed(self._stops):
             stop()
         log.info("proxy ended")
-
-
-def _answer(answer: Future[T], ask: Callable[[], T]) -> None:
-    try:
-        answer.set_result(ask())
-    except Exception as bug:  # noqa: BLE001 -- raised where it was asked
-        answer.set_exception(bug)

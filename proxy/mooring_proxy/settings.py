@@ -46,6 +46,7 @@ class Settings:
     drain_seconds: float
     connect_seconds: float
     state_dir: Path | None
+    sockets: Path | None
 
 
 def parse_listen(text: str) -> Listen:

@@ -34,11 +34,13 @@ def options_of(name: str, directory: Path, etcd: EtcdServer, redis: RedisServer,
         return ["--registry", registry, "--static", str(directory / "static.yaml"), "--host", namespace]
     if name == "discover":
         return ["--source", registry, *stream]
+    if name == "sockets":
+        return ["--path", str(directory / "sockets")]
     (directory / "catalog.json").write_text("[]")
     return ["--catalog", str(directory / "catalog.json"), "--publish", "none"]
 
 
-@pytest.mark.parametrize("name", ["register", "discover", "proxy"])
+@pytest.mark.parametrize("name", ["register", "discover", "proxy", "sockets"])
 def test_a_signal_that_another_thread_takes_ends_the_command(
     name: str, tmp_path: Path, etcd_server: EtcdServer, redis_server: RedisServer, namespace: str
 ) -> None:

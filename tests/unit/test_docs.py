@@ -16,6 +16,7 @@ READMES = {
     "register": "register/README.md",
     "discover": "discover/README.md",
     "proxy": "proxy/README.md",
+    "sockets": "proxy/README.md",
     "demo": "compose/README.md",
 }
 PARTS = ("shared", "register", "discover", "proxy")

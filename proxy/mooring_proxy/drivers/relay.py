@@ -6,6 +6,7 @@ It turns the difference of two tables into listeners opened, updated and closed;
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -14,9 +15,12 @@ from twisted.internet.posixbase import PosixReactorBase
 from mooring.model import Address, Json
 from mooring.telemetry import get_logger
 from mooring_proxy.pool import Balancer
-from mooring_proxy.relay.connection import Tally
-from mooring_proxy.relay.listener import Listener
+from mooring_proxy.relay.connection import RelayedConnection, Tally
+from mooring_proxy.relay.listener import Listener, Means
 from mooring_proxy.routing import Route, RoutingTable, difference
+from mooring_proxy.sockets.leaving import accepts_on
+from mooring_proxy.sockets.own import OwnSockets
+from mooring_proxy.sockets.source import SocketSource
 
 # A port that is taken (by a proxy that drains, say) is asked for again this often.
 OPEN_AGAIN_SECONDS: Final = 1.0
@@ -26,23 +30,33 @@ log = get_logger()
 
 
 class RelayDriver:
-    """Listens and relays; `balancer` makes a fresh balancer for each listener."""
+    """Listens and relays; `balancer` makes a fresh balancer for each listener, `sockets` gives what it listens with."""
 
     name = "relay"
 
-    def __init__(self, reactor: PosixReactorBase, *, balancer: Callable[[], Balancer], connect_seconds: float) -> None:
+    def __init__(
+        self,
+        reactor: PosixReactorBase,
+        *,
+        balancer: Callable[[], Balancer],
+        connect_seconds: float,
+        sockets: SocketSource | None = None,
+    ) -> None:
         self._reactor = reactor
         self._balancer = balancer
-        self._connect_seconds = connect_seconds
+        self._sockets = sockets or OwnSockets()
         self._tally = Tally()
+        self._means = Means(reactor, self._sockets, self._tally, connect_seconds)
         self._table = RoutingTable()
         self._listeners: dict[Address, Listener] = {}
         self._closed: list[Listener] = []
         self._opening_again = False
-        self._stopping = False
+        self._accepts = True
 
     def apply(self, table: RoutingTable) -> None:
-        """See Driver."""
+        """See Driver. Once nobody is accepted any more, there is nothing that a table could say."""
+        if not self._accepts:
+            return
         change = difference(self._table, table)
         settles = table.complete and not self._table.complete
         for route in change.opened:
@@ -52,6 +66,8 @@ class RelayDriver:
         for address in change.closed:
             self._close(address)
         self._table = table
+        if table.complete:
+            self._sockets.settled(is_fresh=table.is_fresh)
 
     def connections(self) -> int:
         """See Driver."""
@@ -62,66 +78,83 @@ class RelayDriver:
         return [listener.report() for listener in self._listeners.values()]
 
     def stop(self, drain_seconds: float) -> Deferred[None]:
-        """See Driver."""
-        self._stopping = True
-        for address in tuple(self._listeners):
-            self._close(address)
+        """See Driver. When it stops accepting is decided in sockets/leaving.py."""
         drained: Deferred[None] = Deferred()
+        began = self._reactor.seconds()
+        earlier = self._open_now()
+        relieved = self._sockets.leave()
         deadline = self._reactor.callLater(drain_seconds, self.abort)
 
         def look() -> None:
-            if self.connections():
+            if self._accepts and not accepts_on(
+                self._reactor.seconds() - began,
+                drain_seconds,
+                is_relieved=bool(relieved.called),
+                outlives_us=self._sockets.outlives_us,
+                has_earlier=not earlier.isdisjoint(self._open_now()),
+            ):
+                self._stop_accepting()
+            if self._accepts or self.connections():
                 self._reactor.callLater(_DRAINED_SECONDS, look)
                 return
             if deadline.active():
                 deadline.cancel()
+            self._sockets.stop()
             drained.callback(None)
 
-        # Not at once: who waits in a backlog is accepted when the port closes, in the reactor's next turn.
-        self._reactor.callLater(_DRAINED_SECONDS, look)
+        look()
         return drained
+
+    def _open_now(self) -> set[RelayedConnection]:
+        return {connection for listener in self._all() for connection in listener.connections}
+
+    def _stop_accepting(self) -> None:
+        if self._accepts:
+            self._accepts = False
+            log.info("accepting no longer", outlives_us=self._sockets.outlives_us)
+            for address in tuple(self._listeners):
+                if self._sockets.outlives_us:
+                    self._listeners[address].stop_accepting()
+                else:
+                    self._close(address)
 
     def abort(self) -> None:
         """See Driver."""
-        for listener in self._all():
-            for connection in tuple(listener.connections):
-                connection.abort()
+        self._stop_accepting()
+        for connection in self._open_now():
+            connection.abort()
 
     def _all(self) -> tuple[Listener, ...]:
         return (*self._listeners.values(), *self._closed)
 
     def _open(self, route: Route, *, settled: bool) -> None:
-        listener = Listener(
-            self._reactor,
-            route,
-            self._balancer(),
-            tally=self._tally,
-            connect_seconds=self._connect_seconds,
-            settled=settled,
-        )
+        listener = Listener(self._means, route, self._balancer(), settled=settled)
         self._listeners[route.listener] = listener
-        if listener.open():
-            log.info("listening", listener=str(route.listener), service=str(route.selector))
+        listener.open().addCallback(partial(self._opened, listener))
+
+    def _opened(self, listener: Listener, _: None = None) -> None:
+        where, service = str(listener.route.listener), str(listener.route.selector)
+        if listener.listens:
+            log.info("listening", listener=where, service=service)
             return
-        log.warning(
-            "cannot listen, will try again",
-            listener=str(route.listener),
-            service=str(route.selector),
-            problem=listener.problem,
-        )
+        log.warning("cannot listen, will try again", listener=where, service=service, problem=listener.problem)
         self._open_again_later()
 
     def _open_again_later(self) -> None:
-        if not self._opening_again and not self._stopping:
+        if not self._opening_again and self._accepts:
             self._opening_again = True
             self._reactor.callLater(OPEN_AGAIN_SECONDS, self._open_again)
 
     def _open_again(self) -> None:
         self._opening_again = False
         for listener in self._listeners.values():
-            if not listener.listens and listener.open():
-                log.info("listening", listener=str(listener.route.listener), service=str(listener.route.selector))
-        if any(not listener.listens for listener in self._listeners.values()):
+            if not listener.listens and not listener.is_asking and self._accepts:
+                listener.open().addCallback(partial(self._opened_again, listener))
+
+    def _opened_again(self, listener: Listener, _: None) -> None:
+        if listener.listens:
+            self._opened(listener)
+        else:
             self._open_again_later()
 
     def _close(self, address: Address) -> None:

@@ -1,4 +1,4 @@
-"""What the relay wants of TCP beyond Twisted's interfaces: a typed transport, a late reset, a patient port.
+"""What the relay wants of TCP beyond Twisted's interfaces: a typed transport, a late reset, a port of a given socket.
 
 Knows nothing of routes and backends.
 """
@@ -6,16 +6,17 @@ Knows nothing of routes and backends.
 from __future__ import annotations
 
 import socket
-from typing import Any, Final, Protocol, cast
+from typing import Any, Protocol, cast
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IPullProducer, IPushProducer, ITransport
+from twisted.internet.posixbase import PosixReactorBase
+from twisted.internet.protocol import Factory
 from twisted.internet.tcp import Port
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mooring.model import Address
-
-BACKLOG: Final = 4096
 
 
 class Transport(Protocol):
@@ -132,12 +133,30 @@ class _Reset:
 
 
 class PatientPort(Port):
-    """A listening port that accepts whoever waits in its backlog before it closes: closing would reset them."""
+    """Accepts from a socket that listens already, and that others may accept from as well.
 
-    def connectionLost(self, reason: Failure) -> None:
-        """Accept until nobody waits, then close."""
+    Twisted never shuts such a socket down: that would end it for everybody who has it.
+    """
+
+    @classmethod
+    def of(cls, listening: socket.socket, factory: Factory, reactor: PosixReactorBase) -> PatientPort:
+        """Return a port with a descriptor of its own for that socket; it accepts from now on."""
+        # What IReactorSocket.adoptStreamPort does, which makes no port but Twisted's own.
+        made = cls._fromListeningDescriptor(  # type: ignore[no-untyped-call]
+            reactor, listening.fileno(), listening.family, factory
+        )
+        made.startListening()
+        return cast("PatientPort", made)
+
+    def accept(self, *, accepts: bool) -> None:
+        """Accept from now on, or leave those who come in the queue."""
+        (self.startReading if accepts else self.stopReading)()  # type: ignore[no-untyped-call]
+
+    def close(self, *, accepting_who_waits: bool) -> None:
+        """Close it now. Who waits in its queue is reset when nobody else has the socket, hence is accepted before."""
+        self.accept(accepts=False)
         before = -1
-        while before != self.sessionno:
+        while accepting_who_waits and before != self.sessionno:
             before = self.sessionno
             self.doRead()  # type: ignore[no-untyped-call]
-        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        self.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
