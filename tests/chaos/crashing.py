@@ -21,7 +21,7 @@ from random import Random
 from threading import Lock
 from typing import Any, TypeVar, cast
 
-from attrs import frozen
+from attrs import AttrsInstance, fields_dict, frozen
 
 from mooring.errors import Unavailable
 
@@ -171,7 +171,7 @@ class Story:
     """Something that happens to a part from beginning to end. `play` asserts what must hold on the way."""
 
     name: str
-    play: Callable[[Trap], object]
+    play: Callable[[Trap], AttrsInstance]
 
 
 @frozen
@@ -193,11 +193,16 @@ class Tried:
 
 
 def crash_points(calls: Iterable[Call], fate: Fate) -> Iterator[Crash]:
-    """Yield a crash before and after each write, and one at each reading: its answer was lost or never given."""
+    """Yield a crash before and after each write, and an outage at each reading.
+
+    Who dies at a reading leaves behind what he left after the write before it.
+    """
     for number, call in enumerate(calls, 1):
-        yield Crash(number, Side.BEFORE, fate)
         if call.writes:
+            yield Crash(number, Side.BEFORE, fate)
             yield Crash(number, Side.AFTER, fate)
+        elif fate is Fate.OUTAGE:
+            yield Crash(number, Side.BEFORE, fate)
 
 
 def tried_at_every_call(story: Story, *fates: Fate) -> Tried:
@@ -225,7 +230,7 @@ def tried_twice(story: Story, fates: Sequence[Fate], count: int, dice: Random) -
     return sum(trap.is_spent for trap in traps)
 
 
-def _assert_same_ending(story: Story, ending: object, traps: Sequence[Trap]) -> None:
+def _assert_same_ending(story: Story, ending: AttrsInstance, traps: Sequence[Trap]) -> None:
     # A run mostly waits for a disk or a socket.
     with ThreadPoolExecutor(RUNS_AT_ONCE) as pool:
         objections = list(pool.map(lambda trap: _objection(story, ending, trap), traps))
@@ -233,9 +238,15 @@ def _assert_same_ending(story: Story, ending: object, traps: Sequence[Trap]) -> 
     assert not wrong, "\n\n".join((f"{story.name}: {len(wrong)} of {len(traps)} crashes did harm:", *wrong))
 
 
-def _objection(story: Story, ending: object, trap: Trap) -> str:
+def _objection(story: Story, ending: AttrsInstance, trap: Trap) -> str:
     try:
         got = story.play(trap)
     except AssertionError as error:
         return f"{'; '.join(trap.sprung)}: {error}"
-    return "" if got == ending else f"{'; '.join(trap.sprung)}: ended with\n  {got}\ninstead of\n  {ending}"
+    return "" if got == ending else f"{'; '.join(trap.sprung)}: ended otherwise:{_differences(got, ending)}"
+
+
+def _differences(got: AttrsInstance, wanted: AttrsInstance) -> str:
+    """Return in which of their fields two values of one class differ."""
+    both = [(name, getattr(got, name), getattr(wanted, name)) for name in fields_dict(type(wanted))]
+    return "".join(f"\n  {name} {this}\n  instead of {that}" for name, this, that in both if this != that)

@@ -12,12 +12,12 @@ from mooring.etcd.client import connect_to
 from mooring.etcd.store import Store
 from mooring_register.observations import Died, Gone, Signalled
 from tests.chaos.crashing import Call, Fate, Story, Trap, tried_at_every_call, tried_twice
-from tests.chaos.hosts import NOW, Host, container
+from tests.chaos.hosts import NOW, Ending, Host, container
 from tests.chaos.seams import STORE
 from tests.servers import EtcdServer
 
 IN_PROCESS = (Fate.OUTAGE, Fate.DEATH)
-PAIRS = 25
+PAIRS = 12
 NAMES = ("containers", "rename", "restarts", "lease_lost", "takeover", "retirement")
 KINDS_OF_WRITES = {
     "grant",
@@ -57,7 +57,7 @@ class Stories:
     def _host(self, trap: Trap) -> Host:
         return Host(self.store, f"{self._namespace}-{next(self._numbers)}", trap)
 
-    def containers(self, trap: Trap) -> object:
+    def containers(self, trap: Trap) -> Ending:
         """Containers start, change, drain and end, while one of them just runs."""
         host = self._host(trap)
         host.run(STEADY, OTHER, THIRD)
@@ -66,7 +66,7 @@ class Stories:
         host.end(THIRD, Died(THIRD.id, 0, NOW))
         return self._ended(host)
 
-    def rename(self, trap: Trap) -> object:
+    def rename(self, trap: Trap) -> Ending:
         """A container gets another name, and another is removed."""
         host = self._host(trap)
         host.run(STEADY, OTHER, THIRD)
@@ -74,7 +74,7 @@ class Stories:
         host.end(THIRD, Gone(THIRD.id, NOW))
         return self._ended(host)
 
-    def restarts(self, trap: Trap) -> object:
+    def restarts(self, trap: Trap) -> Ending:
         """Register is restarted twice, the second time with another TTL, which moves the keys to another lease."""
         host = self._host(trap)
         host.run(STEADY, OTHER)
@@ -84,7 +84,7 @@ class Stories:
         host.run(THIRD)
         return self._ended(host)
 
-    def lease_lost(self, trap: Trap) -> object:
+    def lease_lost(self, trap: Trap) -> Ending:
         """The lease ends while register lives, and everything with it."""
         host = self._host(trap)
         host.run(OTHER, THIRD)
@@ -95,7 +95,7 @@ class Stories:
         host.close()
         return ending
 
-    def takeover(self, trap: Trap) -> object:
+    def takeover(self, trap: Trap) -> Ending:
         """A second register of the same engine takes the host; when it retired, the first one has it again."""
         host = self._host(trap)
         host.run(OTHER)
@@ -112,7 +112,7 @@ class Stories:
         host.close()
         return ending
 
-    def retirement(self, trap: Trap) -> object:
+    def retirement(self, trap: Trap) -> Ending:
         """The host is taken out of the registry."""
         host = self._host(trap)
         host.run(STEADY, OTHER)
@@ -122,7 +122,7 @@ class Stories:
         host.close()
         return ending
 
-    def _ended(self, host: Host) -> object:
+    def _ended(self, host: Host) -> Ending:
         host.never_gone(STEADY)
         host.withdrawn_with_a_word()
         ending = host.ending()
