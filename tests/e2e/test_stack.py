@@ -1,0 +1,268 @@
+"""The stack of containers: up from a clean checkout, scaled, restarted, brought up to date and killed, under load.
+
+One story, told in order on one running stack: each test goes on where the one before ended. The load runs from the
+first test that asks for it to the last, at a rate at which a moment without a listener would show.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from urllib.request import urlopen
+
+import pytest
+
+from mooring.entries import Entry, decode_entry
+from mooring.facts import InstanceAdded, InstanceRemoved, seen_docker
+from mooring.model import Address
+from tests.checker import check
+from tests.compose import SERVICES, Stack, stack_in, traces
+from tests.e2e.whoamis import Whoamis, whoamis
+from tests.load import Load, Outcome
+from tests.requesting import TIMEOUT_SECONDS
+from tests.servers import ask, free_port
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.alone]
+
+RATE = 500.0
+SERVICE = f"stack-web-{os.getpid()}"
+INSTANCES = ("one", "two", "three")
+READY = b"GET /readyz HTTP/1.0\r\n\r\n"
+PROXY_ADMIN_PORT = 1936
+# Where each part of a stack says that it is ready, and how it is asked: a question, and what a good answer begins with.
+ASKED = {
+    "etcd": (2379, b"GET /health HTTP/1.0\r\n\r\n", b"HTTP/1.0 200"),
+    "redis": (6379, b"PING\r\n", b"+PONG"),
+    "register": (1934, READY, b"HTTP/1.0 200"),
+    "discover": (1935, READY, b"HTTP/1.0 200"),
+    "sockets": (1933, READY, b"HTTP/1.0 200"),
+    "proxy": (PROXY_ADMIN_PORT, READY, b"HTTP/1.0 200"),
+}
+
+
+@pytest.fixture(scope="module")
+def web(whoami_image: str) -> Iterator[Whoamis]:
+    """Run three containers that ask for a port, before there is a stack."""
+    with whoamis(whoami_image, SERVICE, free_port()) as service:
+        for name in INSTANCES:
+            service.start(name)
+        yield service
+
+
+@pytest.fixture(scope="module")
+def before(web: Whoamis) -> Mapping[str, frozenset[str]]:
+    """Look at the machine before there is a stack."""
+    return traces(web.client)
+
+
+@pytest.fixture(scope="module")
+def stack(before: Mapping[str, frozenset[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Give the stack; the first test starts it."""
+    with stack_in(tmp_path_factory.mktemp("checkout"), f"stack-{os.getpid()}") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def load(stack: Stack, web: Whoamis) -> Iterator[Load]:
+    """Ask the service's port on this host all the time."""
+    with Load([Address("127.0.0.1", web.publish)], RATE) as running:
+        yield running
+
+
+def _answers(service: str) -> bool:
+    port, question, beginning = ASKED[service]
+    return ask(port, question).startswith(beginning)
+
+
+def _await_all(load: Load) -> None:
+    """Wait until all instances answer."""
+    load.await_answers(lambda seen: {instance for _, instance in seen} == set(INSTANCES))
+
+
+@contextmanager
+def _watched(load: Load, what: str, measured: Callable[[str], None]) -> Iterator[list[Outcome]]:
+    """Collect the failures of requests sent from now until a moment after the end, and print how long one waited."""
+    failures: list[Outcome] = []
+    began = time.time()
+    yield failures
+    ended = time.time()
+    # Who was sent just before the end has an outcome by then, whatever it is.
+    wait_until(lambda: load.since(ended + TIMEOUT_SECONDS), "the last request to have ended")
+    outcomes = load.since(began)
+    failures += [outcome for outcome in outcomes if outcome.error]
+    longest = max(outcome.seconds for outcome in outcomes)
+    measured(
+        f"{what} at {RATE:.0f} connections/s: {len(failures)} of {len(outcomes)} lost, the longest took {longest:.2f} s"
+    )
+
+
+def _entries(stack: Stack) -> list[Entry]:
+    with stack.stream() as stream:
+        decoded = (decode_entry(raw.sequence, raw.fields) for raw in stream.tail(10_000))
+        return [entry for entry in decoded if entry is not None]
+
+
+def _catalog(stack: Stack) -> set[str]:
+    with stack.stream() as stream:
+        check(stream)
+        return {instance.id for instance in stream.catalog().services.get(SERVICE, {}).values()}
+
+
+def _applied_by_all(stack: Stack, proxies: int) -> bool:
+    with stack.stream() as stream:
+        head, announced = stream.head(), stream.announced().values()
+        assert head is not None
+        return len([one for one in announced if one["sequence"] == str(head.sequence)]) == proxies
+
+
+def test_make_up_starts_everything_from_a_clean_checkout(
+    stack: Stack, web: Whoamis, measured: Callable[[str], None]
+) -> None:
+    """After `make up` every part is healthy, and what runs on this host is reached on its service's port."""
+    began = time.monotonic()
+    stack.make("up")
+    took = time.monotonic() - began
+    assert [service for service in SERVICES if not stack.healthy(service)] == []
+    with Load([Address("127.0.0.1", web.publish)], 50, "first-contact") as first:
+        _await_all(first)
+    assert first.failures == ()
+    measured(f"make up, images built or found: {took:.1f} s")
+
+
+def test_proxies_are_added_and_taken_away_without_a_lost_connection(
+    stack: Stack, load: Load, measured: Callable[[str], None]
+) -> None:
+    """`--scale proxy=3` and back to 1: each of the three carries connections, and nobody is refused."""
+    ports = [PROXY_ADMIN_PORT + number for number in range(3)]
+    with _watched(load, "scaled to 3 proxies and back to 1", measured) as failures:
+        stack.compose("up", "--detach", "--wait", "--scale", "proxy=3")
+        wait_until(lambda: all(_carries(port) for port in ports), "all three to carry connections")
+        _await_all(load)
+        stack.compose("up", "--detach", "--wait", "--scale", "proxy=1")
+        _await_all(load)
+    assert len(stack.containers("proxy")) == 1
+    assert failures == []
+
+
+def _carries(admin_port: int) -> bool:
+    with urlopen(f"http://127.0.0.1:{admin_port}/metrics", timeout=5) as answer:
+        return f'mooring_proxy_connections_total{{service="{SERVICE}"}}' in answer.read().decode()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_restarted_part_costs_no_connection(
+    stack: Stack, load: Load, measured: Callable[[str], None], service: str
+) -> None:
+    """`docker compose restart` of each part: nobody is refused, and the stream says no more than is new."""
+    known, lives = _entries(stack), stack.started(service)
+    with _watched(load, f"restart of {service}", measured) as failures:
+        stack.compose("restart", service)
+        wait_until(lambda: _answers(service), f"{service} to be ready")
+        _await_all(load)
+    assert stack.started(service).isdisjoint(lives)
+    assert failures == []
+    _assert_nothing_new(stack, known, service)
+
+
+def _assert_nothing_new(stack: Stack, known: list[Entry], service: str) -> None:
+    entries = _entries(stack)
+    if service == "redis":
+        # Another life of Redis is another incarnation: the same catalog, told anew.
+        assert entries[-1].incarnation != known[-1].incarnation
+    else:
+        assert entries[: len(known)] == known
+        told = [entry.fact.type for entry in entries[len(known) :]]
+        assert told == (["epoch-began"] if service == "discover" else [])
+    assert len(_catalog(stack)) == len(INSTANCES)
+
+
+def test_another_build_takes_the_place_of_the_running_one_without_a_lost_connection(
+    stack: Stack, load: Load, measured: Callable[[str], None]
+) -> None:
+    """`make up` after a rebuild replaces every container whose image is another, and nobody is refused."""
+    ours = ("register", "discover", "sockets", "proxy")
+    images = {service: {one.image.id for one in stack.containers(service) if one.image} for service in ours}
+    with _watched(load, "make up with new images", measured) as failures:
+        stack.make("up", "REVISION=another")
+        _await_all(load)
+    for service in ours:
+        assert images[service].isdisjoint(one.image.id for one in stack.containers(service) if one.image), service
+    assert failures == []
+    assert len(_catalog(stack)) == len(INSTANCES)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_killed_part_comes_back_by_itself(
+    stack: Stack, load: Load, measured: Callable[[str], None], service: str
+) -> None:
+    """`kill -9` of each part: Docker starts it again, all is as before, and only a proxy takes connections with it."""
+    lives = stack.started(service)
+    with _watched(load, f"kill -9 of {service}", measured) as failures:
+        stack.kill(service)
+        killed = time.time()
+        wait_until(lambda: stack.started(service) - lives and _answers(service), f"{service} to be back")
+        _await_all(load)
+    # Those that the proxy had accepted were sent before its end. All others wait for the next one.
+    assert [failure for failure in failures if service != "proxy" or failure.at > killed] == []
+    wait_until(lambda: _applied_by_all(stack, 1), "the proxy to know all")
+    assert len(_catalog(stack)) == len(INSTANCES)
+
+
+def test_convergence_is_measured_from_docker_to_the_proxies(
+    stack: Stack, whoami_image: str, measured: Callable[[str], None]
+) -> None:
+    """Starts and kills of containers are applied by the proxies; how soon is printed."""
+    service, delays_ms = f"stack-measured-{os.getpid()}", []
+    with whoamis(whoami_image, service, free_port()) as others:
+        for number in range(5):
+            container = others.start(f"{number}")
+            delays_ms.append(_applied_ms(stack, service, 2 * number + 1))
+            container.kill("SIGKILL")
+            delays_ms.append(_applied_ms(stack, service, 2 * number + 2))
+    median, longest = statistics.median(delays_ms), max(delays_ms)
+    measured(f"stack, docker event to proxy: median {median:.1f} ms, longest {longest:.1f} ms, n={len(delays_ms)}")
+
+
+def _applied_ms(stack: Stack, service: str, number: int) -> float:
+    """Wait until the proxy has applied the service's fact of this number, and return how long that took."""
+    wait_until(lambda: len(_facts(stack, service)) == number, "the fact to be in the stream")
+    sequence, seen = _facts(stack, service)[-1]
+    wait_until(lambda: _applied_at(stack, sequence), "the proxy to apply it")
+    return 1000 * (_applied_at(stack, sequence) - seen)
+
+
+def _facts(stack: Stack, service: str) -> list[tuple[int, float]]:
+    """Return the sequence of each fact about the service, and when Docker saw what it is about."""
+    facts = [(entry.sequence, entry.fact) for entry in _entries(stack)]
+    return [
+        (sequence, seen_docker(fact) or 0)
+        for sequence, fact in facts
+        if isinstance(fact, InstanceAdded | InstanceRemoved) and fact.instance.service == service
+    ]
+
+
+def _applied_at(stack: Stack, sequence: int) -> float:
+    """Return when the proxy had applied the stream up to here; 0 while it has not said so."""
+    with stack.stream() as stream:
+        times = [float(one["applied_at"]) for one in stream.announced().values() if one["sequence"] == str(sequence)]
+    return max(times, default=0)
+
+
+def test_what_is_kept_is_there_again(stack: Stack) -> None:
+    """`make down KEEP=1` ends every container; the next `make up` goes on with what was stored."""
+    known = _catalog(stack)
+    stack.make("down", "KEEP=1")
+    assert [service for service in SERVICES if stack.containers(service)] == []
+    stack.make("up")
+    wait_until(lambda: _catalog(stack) == known, "the catalog")
+
+
+def test_make_down_leaves_nothing(stack: Stack, web: Whoamis, before: Mapping[str, frozenset[str]]) -> None:
+    """No container, network, volume, packet filter rule, listening socket or interface is left of the stack."""
+    assert {kind: left - before[kind] for kind, left in traces(web.client).items()} != {kind: set() for kind in before}
+    stack.make("down")
+    assert {kind: left - before[kind] for kind, left in traces(web.client).items()} == {kind: set() for kind in before}
