@@ -3,8 +3,8 @@
 What is written advances only by an `Appended`. After anything else there is *doubt*, and the head is read again before
 the next append:
 
-- another run id than the head's, or no head, or an entry that the head does not know: the stream is gone or no longer
-  ours alone, a new incarnation has to be begun;
+- another run id than the head's, or no head, or an entry that the head does not know, or a head behind what is written:
+  the stream is gone, lost its last entries or is no longer ours alone, a new incarnation has to be begun;
 - the head is where we left it: nothing happened, a batch without an answer was not written;
 - anything else: that batch was written after all, or somebody else wrote. The catalog is read anew.
 
@@ -171,6 +171,10 @@ class Publisher:
             log.warning("somebody else wrote to the stream, it is begun anew", entry=newest[-1].sequence)
             return Absent(head.run_id)
         written = self.written
+        if written and written.incarnation == head.incarnation and written.sequence > head.sequence:
+            # A replica that lacked them took over, and whoever runs that Redis hides the run id.
+            log.warning("the stream lost its last entries, it is begun anew", sequence=head.sequence)
+            return Absent(head.run_id)
         ours = written and (written.incarnation, written.epoch, written.sequence)
         if ours == (head.incarnation, head.epoch, head.sequence):
             return Unchanged()

@@ -46,6 +46,28 @@ def test_redis_of_another_life_is_begun_anew() -> None:
     check(stream)
 
 
+class Nameless(MemoryStream):
+    """A stream in a managed Redis whose provider hides the run id."""
+
+    def run_id(self) -> str:
+        """Return nothing."""
+        return ""
+
+
+def test_replica_that_lacked_the_last_entries_is_begun_anew_whatever_its_run_id() -> None:
+    """A head behind what we have written says enough: those who read on have seen the numbers that come next."""
+    stream = Nameless(lambda: 0.0)
+    one = Desk(stream)
+    one.turn(listed([instance(name="a")]))
+    replica = stream.replicate()
+    one.turn(seen(instance(name="b", port=8001)))
+    stream.fail_over(replica)
+    one.quiet_down()
+    assert (head(one).incarnation, head(one).run_id) == ("incarnation-2", "")
+    assert {one.id for one in stream.catalog().instances()} == {"a", "b"}
+    check(stream)
+
+
 @pytest.mark.parametrize("writes", range(1, 6))
 def test_lost_answers_lose_and_repeat_nothing(writes: int) -> None:
     """Whichever writes happen but are not answered: the history has no hole, no repetition, one epoch entry."""
