@@ -54,7 +54,7 @@ _NEVER_SUPERSEDED: Final = frozenset({"kill", "die", "start"})
 
 
 @frozen
-class _Connected:
+class Connected:
     """The subscription stands: list now, and nothing is missed."""
 
 
@@ -67,7 +67,7 @@ class _LookAgain:
     look: int
 
 
-_Hint: TypeAlias = DockerEvent | _Connected | Lost
+Hint: TypeAlias = DockerEvent | Connected | Lost
 
 
 class DockerFeed:
@@ -89,7 +89,7 @@ class DockerFeed:
         self._resync_seconds = resync_seconds
         self._clock = clock
         self._stopping = Event()
-        self._hints: SimpleQueue[_Hint] = SimpleQueue()
+        self._hints: SimpleQueue[Hint] = SimpleQueue()
         self._events: Events | None = None
         self._seen_nano: int | None = None
         self._connected = False
@@ -114,7 +114,7 @@ class DockerFeed:
         if self._seen_nano is None:
             self._seen_nano = int(self._engine.identity().now * 1e9) - _REPLAYED_NANOSECONDS
         self._events = self._engine.events(self._seen_nano)
-        self._hints.put(_Connected())
+        self._hints.put(Connected())
         for event in self._events:
             metrics.docker_events.labels(event.action.partition(":")[0]).inc()
             self._seen_nano = max(self._seen_nano, event.time_nano)
@@ -134,9 +134,9 @@ class DockerFeed:
 
     def inspect(self) -> None:
         """Turn hints into observations until stopped."""
-        keep_trying(self._inspect_next, stopping=self._stopping, backoff=Backoff(0.2, 5.0), failed=self._unanswered)
+        keep_trying(self._inspect_next, stopping=self._stopping, backoff=Backoff(0.2, 5.0), failed=self.failed)
 
-    def _unanswered(self, error: WorldError) -> None:
+    def failed(self, error: WorldError) -> None:
         """Give up what the engine did not answer: the subscription is made anew, and then everything is listed."""
         metrics.source_failures.inc()
         self._connected = False
@@ -144,9 +144,17 @@ class DockerFeed:
         self._close_events()
 
     def _inspect_next(self) -> None:
-        for hint in self._next_hints():
+        self.turn(self._next_hints())
+
+    def turn(self, hints: Iterable[Hint]) -> None:
+        """Turn these hints into observations, and look at whatever is due.
+
+        Raises:
+            Unavailable: the engine does not answer; see `failed`. What was left of the hints is not missed.
+        """
+        for hint in hints:
             match hint:
-                case _Connected():
+                case Connected():
                     self._connected = True
                     self._list(at_most_seconds=0.0)
                 case Lost():
@@ -158,12 +166,12 @@ class DockerFeed:
         if self._connected and self._clock() - self._listed_at >= self._resync_seconds:
             self._list(at_most_seconds=self._resync_seconds)
 
-    def _next_hints(self) -> list[_Hint]:
+    def _next_hints(self) -> list[Hint]:
         """Wait for hints, for a second at most; of several that ask for the same inspection the last one stays."""
         wait_seconds = 1.0
         if self._pending:
             wait_seconds = min(wait_seconds, max(0.0, min(one.due for one in self._pending) - self._clock()))
-        hints: list[_Hint] = []
+        hints: list[Hint] = []
         with contextlib.suppress(Empty):
             hints.append(self._hints.get(timeout=wait_seconds))
             while True:
@@ -246,13 +254,13 @@ def list_once(engine: Engine, at: float) -> Listed:
     return Listed(listed, tuple(read_container(one) for one in documents if one is not None), at)
 
 
-def superseded_left_out(hints: list[_Hint]) -> list[_Hint]:
+def superseded_left_out(hints: list[Hint]) -> list[Hint]:
     """Leave out an event when a later one asks for an inspection of the same container anyway.
 
     Signals, deaths and starts are kept: they say more than that something changed. What comes before a reconnection is
     kept too, for its order.
     """
-    kept: list[_Hint] = []
+    kept: list[Hint] = []
     asked: set[str] = set()
     for hint in reversed(hints):
         if isinstance(hint, DockerEvent) and hint.action not in _NEVER_SUPERSEDED:

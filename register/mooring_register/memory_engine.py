@@ -69,9 +69,14 @@ class MemoryEngine:
         """See `Engine.events`."""
         with self._changed:
             self._check()
-            stream = _MemoryEvents(self._changed, [event for event in self._log if event.time_nano >= since_nano])
+            stream = _MemoryEvents(self._changed, self.happened(since_nano))
             self._streams.append(stream)
             return stream
+
+    def happened(self, since_nano: int) -> tuple[DockerEvent, ...]:
+        """Return the events since then as far as they are kept, without waiting for more."""
+        with self._changed:
+            return tuple(event for event in self._log if event.time_nano >= since_nano)
 
     # What containers do
 
@@ -125,6 +130,11 @@ class MemoryEngine:
             self._die(container_id, 0)
             self._emit("stop", container_id)
 
+    def crash(self, container_id: str, exit_code: int) -> None:
+        """Let a container end by itself: nobody sent it a signal."""
+        with self._changed:
+            self._die(container_id, exit_code)
+
     def pause(self, container_id: str) -> None:
         """Freeze a container."""
         self._change(container_id, "pause", Paused=True)
@@ -152,6 +162,18 @@ class MemoryEngine:
                 self._die(container_id, _SIGNALLED + 9)
             del self._containers[container_id]
             self._emit("destroy", container_id)
+
+    def connect(self, container_id: str, network: str, address: str) -> None:
+        """Give a container an address in one more network."""
+        with self._changed:
+            self._networks(container_id)[network] = {"IPAddress": address}
+            self._emit("connect", container_id)
+
+    def disconnect(self, container_id: str, network: str) -> None:
+        """Take a container out of a network."""
+        with self._changed:
+            if self._networks(container_id).pop(network, None):
+                self._emit("disconnect", container_id)
 
     def publish(self, container_id: str, *, pending: bool) -> None:
         """Take the host ports of a container away, as if they were not filled in yet, or fill them in. No event."""
@@ -188,6 +210,10 @@ class MemoryEngine:
         container["State"] |= {"Running": True, "Paused": False, "ExitCode": 0, "StartedAt": started}
         container["NetworkSettings"]["Ports"] = self._published(container_id)
         self._emit("start", container_id)
+
+    def _networks(self, container_id: str) -> dict[str, dict[str, str]]:
+        networks: dict[str, dict[str, str]] = self._containers[container_id]["NetworkSettings"]["Networks"]
+        return networks
 
     def _published(self, container_id: str) -> dict[str, list[dict[str, str]]]:
         wanted = self._containers[container_id]["HostConfig"]["PortBindings"]
