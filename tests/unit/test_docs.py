@@ -18,6 +18,9 @@ READMES = {
     "proxy": "proxy/README.md",
     "sockets": "proxy/README.md",
     "demo": "compose/README.md",
+    "events": "docs/commands.md",
+    "status": "docs/commands.md",
+    "verify": "docs/commands.md",
 }
 PARTS = ("shared", "register", "discover", "proxy")
 WORDS = {

@@ -66,11 +66,13 @@ class Transition:
 
 def report_of(head: Head, raw: Sequence[RawEntry]) -> Report:
     """Return what a history holds to which there is no objection."""
+    # An entry of a type that is not known here is legal, whatever else it has or lacks.
+    epochs = {entry.fields.get("epoch", "") for entry in raw}
     return Report(
         incarnation=head.incarnation,
         first=head.first,
         sequence=head.sequence,
-        epochs=tuple(sorted({int(entry.fields["epoch"]) for entry in raw})),
+        epochs=tuple(sorted({int(one) for one in epochs if one.isdecimal()})),
         counts=dict(Counter(entry.fields["type"] for entry in raw)),
     )
 

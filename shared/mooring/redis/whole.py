@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from attrs import frozen
@@ -40,8 +40,9 @@ def read_whole(stream: StreamReader) -> Whole | None:
     for _ in range(ATTEMPTS):
         if head is None:
             return None
-        _read_on(stream, entries)
-        catalog, unreadable = _catalog(stream)
+        for page in pages(stream, entries[-1].sequence if entries else 0):
+            entries += page
+        catalog, unreadable = read_catalog(stream)
         ports = stream.ports()
         before, head = head, stream.head()
         if head is not None and _position(head) == _position(before):
@@ -52,17 +53,25 @@ def read_whole(stream: StreamReader) -> Whole | None:
     raise Unavailable("the stream did not stand still while it was read")
 
 
-def _read_on(stream: StreamReader, entries: list[RawEntry]) -> None:
-    """Add the entries that come after those, in pages, to the end of the stream."""
-    after = entries[-1].sequence if entries else 0
+def pages(stream: StreamReader, after: int) -> Iterator[tuple[RawEntry, ...]]:
+    """Iterate over the entries after that sequence, to the end of the stream, a page at a time.
+
+    Raises:
+        Unavailable: Redis does not answer.
+    """
     while page := stream.read(after, block_seconds=0, most=PAGE):
-        entries += page
+        yield page
         if page[-1].sequence == after:
             return  # a stranger's entry `<after>-1`: there is no way past it
         after = page[-1].sequence
 
 
-def _catalog(stream: StreamReader) -> tuple[Catalog | None, str]:
+def read_catalog(stream: StreamReader) -> tuple[Catalog | None, str]:
+    """Return the catalog, or None and why it cannot be read.
+
+    Raises:
+        Unavailable: Redis does not answer.
+    """
     try:
         return stream.catalog(), ""
     except DocumentError as error:
