@@ -1,7 +1,8 @@
-"""The images that tests run containers from: Debian's base, and a whoami on top of it.
+"""The images that tests run containers from: Debian's base, a whoami on top of it, and Mooring's own.
 
 Where a container registry can be reached the base is pulled; where not, it is made from Debian's packages with
 mmdebstrap (as root) and given the name that the published one has. Building again what is there costs a moment.
+Mooring's own are built by `make images`, as their users build them, so that nobody has a cache of his own.
 """
 
 import shutil
@@ -18,9 +19,13 @@ from docker.errors import APIError, ImageNotFound
 REPOSITORY, TAG = "debian", "trixie-slim"
 WHOAMI = "mooring-whoami"
 BUILD_SECONDS = 300
-AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
-HERE = Path(__file__).parent
-COMPOSE = HERE.parents[1] / "compose"
+TOLD_BYTES = 4000
+ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "compose"
+MOORING = tuple(f"mooring-{part}" for part in ("register", "discover", "proxy", "etcd", "redis"))
+# As in the published slim image: documents and translations are not unpacked, now or later.
+LEFT_OUT = ("doc", "info", "linda", "lintian", "locale", "man")
+KEPT = ("doc/*/copyright", "locale/locale.alias")
 
 
 class ImageError(Exception):
@@ -37,7 +42,7 @@ def exists(client: docker.DockerClient, name: str) -> bool:
 
 
 def bootstrap(tar: Path) -> None:
-    """Make Debian's minimal root file system as the published slim image has it, trusting whom this machine trusts.
+    """Make Debian's minimal root file system as the published slim image has it.
 
     Raises:
         ImageError: mmdebstrap is missing or failed.
@@ -45,8 +50,11 @@ def bootstrap(tar: Path) -> None:
     program = shutil.which("mmdebstrap")
     if program is None:
         raise ImageError("no mmdebstrap on PATH")
-    trust = [f"--customize-hook=upload {AUTHORITIES} {AUTHORITIES}"] if AUTHORITIES.exists() else []
-    command = [program, "--quiet", "--variant=minbase", "--include=ca-certificates", *trust, "trixie", str(tar)]
+    unpacked = [
+        *(f"--dpkgopt=path-exclude=/usr/share/{path}/*" for path in LEFT_OUT),
+        *(f"--dpkgopt=path-include=/usr/share/{path}" for path in KEPT),
+    ]
+    command = [program, "--quiet", "--variant=minbase", *unpacked, "trixie", str(tar)]
     outcome = subprocess.run(command, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS)
     if outcome.returncode != 0:
         raise ImageError(f"mmdebstrap ended with status {outcome.returncode}: {outcome.stderr.strip()}")
@@ -82,6 +90,19 @@ def ensure_whoami(client: docker.DockerClient) -> None:
         client.images.build(path=folder, tag=WHOAMI, network_mode="host", rm=True)
 
 
+def ensure_mooring(client: docker.DockerClient) -> None:
+    """Build Mooring's five images from the sources as they are now.
+
+    Raises:
+        ImageError: a build failed; tells the end of what it printed.
+    """
+    ensure_base(client)
+    command = ["make", "--no-print-directory", "--directory", str(ROOT), "images"]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS)
+    if outcome.returncode != 0:
+        raise ImageError(f"make images ended with status {outcome.returncode}: {outcome.stderr[-TOLD_BYTES:]}")
+
+
 @contextmanager
 def engine() -> Iterator[docker.DockerClient]:
     """Give a client of this machine's engine, patient enough for a build."""
@@ -95,7 +116,8 @@ def engine() -> Iterator[docker.DockerClient]:
 def main() -> None:
     """Have all images, and say how long it took."""
     with engine() as client:
-        for name, ensure in {f"{REPOSITORY}:{TAG}": ensure_base, WHOAMI: ensure_whoami}.items():
+        ensures = {f"{REPOSITORY}:{TAG}": ensure_base, WHOAMI: ensure_whoami, "mooring-*": ensure_mooring}
+        for name, ensure in ensures.items():
             started = time.monotonic()
             ensure(client)
             print(f"{name}: there after {time.monotonic() - started:.1f} s", flush=True)
