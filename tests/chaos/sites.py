@@ -192,13 +192,14 @@ class Site:
         """Let time pass until all is written; a discover that died is followed by the next life."""
         for _ in range(MOST_TURNS):
             if self.discover.life.is_over:
+                self.proxy.looks()
                 self.lead_expires()
                 self.discover = self.started()
                 self.discover.turn(self.listing())
             before = len(self._trap.calls)
             self._now += TURN_SECONDS
             self.discover.turn()
-            self.proxy.turn()
+            self.proxy.looks()
             wrote = any(call.writes and call.method != "lead.lua" for call in self._trap.calls[before:])
             if self.discover.is_certain and not wrote and not self.discover.life.is_over:
                 self.proxy.catches_up(self.stream)

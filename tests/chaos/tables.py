@@ -11,6 +11,7 @@ from mooring_proxy.following import Froze, Known, Updated
 from mooring_proxy.stream import StreamFollower
 
 MOST_TURNS = 60
+LOOKS = 4  # the head, the catalog, the entries since, and the ports
 
 
 class Table:
@@ -53,14 +54,15 @@ class Proxy:
         self._time += 1.0
         return self._time
 
-    def turn(self) -> None:
-        """Look once."""
-        self._follower.turn()
+    def looks(self) -> None:
+        """Look often enough to begin with what is there now, or to hear of all that is new."""
+        for _ in range(LOOKS):
+            self._follower.turn()
 
     def catches_up(self, with_whom: StreamReader) -> None:
         """Look until the table is that of the stream's head, and its ports those of the stream."""
         for _ in range(MOST_TURNS):
-            self.turn()
+            self._follower.turn()
             if self._is_at(with_whom):
                 return
         raise AssertionError(f"the follower does not catch up: {self.table.known}, {self.table.problems}")
