@@ -84,20 +84,27 @@ class KeepAlive:
         return False
 
     def _renew(self, held: Held) -> None:
+        error = self._why_over(held)
+        if error is None:
+            metrics.keep_alives.labels(self._registry).inc()
+            self.failing = ""
+        elif self._held is held:
+            self._held = None
+            self._lost(held, error)
+
+    def _why_over(self, held: Held) -> WorldError | None:
+        """Renew, and return why that was in vain, if it was."""
+        lost: LeaseLost | None = None
         try:
             self._store.keep_alive(held.lease)
-            found = self._store.get(held.key)
-            if found is None:
-                raise LeaseLost(held.lease)  # noqa: TRY301 -- the two ways to find out meet here
-            if found.value != held.value:
-                raise OwnershipLost(f"another register took {held.key}")  # noqa: TRY301 -- the same
-        except (LeaseLost, OwnershipLost) as error:
-            if self._held is held:
-                self._held = None
-                self._lost(held, error)
-            return
-        metrics.keep_alives.labels(self._registry).inc()
-        self.failing = ""
+        except LeaseLost as error:
+            lost = error
+        found = self._store.get(held.key)
+        # Looked at also when the lease is gone: a successor with another TTL has ended it, and must not be fenced out
+        # by us in turn, and so on for ever.
+        if found is not None and found.value != held.value:
+            return OwnershipLost(f"another register took {held.key}")
+        return LeaseLost(held.lease) if found is None else lost
 
     def _failed(self, error: WorldError) -> None:
         metrics.registry_failures.labels(self._registry, type(error).__name__).inc()

@@ -1,5 +1,7 @@
 """When a lease is renewed, and when no more."""
 
+from attrs import evolve
+
 from mooring.errors import LeaseLost, OwnershipLost, WorldError
 from mooring.etcd.memory import MemoryStore
 from mooring_register.keepalive import KeepAlive
@@ -61,4 +63,14 @@ def test_fenced_out() -> None:
     lease = store.lease(held.lease)
     assert lease is not None
     assert lease.remaining_seconds == 5
+    assert [type(error) for error in told] == [OwnershipLost]
+
+
+def test_fenced_out_by_one_with_another_ttl() -> None:
+    """The successor has ended our lease: that is being fenced out as well, and no reason to take the host again."""
+    store, told = MemoryStore(), list[WorldError]()
+    one, held = kept(store, told)
+    take(store, evolve(CLAIM, ttl_seconds=20), "t2", stands_by=False)
+    assert store.lease(held.lease) is None
+    one.beat()
     assert [type(error) for error in told] == [OwnershipLost]

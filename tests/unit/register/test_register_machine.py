@@ -1,0 +1,550 @@
+"""Whatever happens to containers, registers and the store: what is published is what runs, and nobody else is touched.
+
+The model is a dictionary of containers by name, and one of what strangers wrote. It is compared with the store when
+nothing has happened for a while; each single write is examined at the moment when it is made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+import pytest
+from attrs import define, field
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from mooring.errors import OwnershipLost, Unavailable, WorldError
+from mooring.etcd.memory import MemoryStore
+from mooring.etcd.store import Committed, Condition, Delete, KeyValue, Operation, Put, Refused, Store
+from mooring_register.addresses import Policy
+from mooring_register.docker_feed import Connected, DockerFeed, Hint
+from mooring_register.engine import DockerEvent, Engine
+from mooring_register.memory_engine import MemoryEngine
+from mooring_register.owner import Owner
+from mooring_register.ownership import Claim
+from mooring_register.registrar import Registrar
+from mooring_register.writers.etcd import EtcdWriter, Terms
+from tests.fates import DEATHS, FAILURES, FINE, Fated, Killed
+
+HOST: Final = "h"
+HOST_KEY: Final = f"/mooring/hosts/{HOST}"
+PREFIX: Final = "/services"
+RESYNC_SECONDS: Final = 60.0
+REPLAYED_SECONDS: Final = 30.0
+QUIET_TURNS: Final = 15
+QUIET_SECONDS: Final = 5.0  # of each of those turns; together longer than a resync, a drain and any TTL
+
+NAMES = st.sampled_from("abc")
+IMAGES = st.sampled_from(["web", "db"])
+PORTS = st.sampled_from([("80/tcp",), ("80/tcp", "443/tcp")])
+REGISTERS = st.sampled_from(["first", "second"])
+TTLS = st.sampled_from([15, 15, 20])
+# What may befall each of the next calls: nothing, a failure, death, or something that happens just before it.
+HAPPENINGS: Final = ("the other takes a turn", "the lease expires", "a stranger writes", "a key is deleted")
+STORE_FATES = st.lists(st.sampled_from([FINE, FINE, *FAILURES, *DEATHS, *HAPPENINGS]), max_size=8)
+ENGINE_FATES = st.lists(st.sampled_from([FINE, FINE, FINE, FAILURES[0]]), max_size=3)
+
+
+@define
+class Box:
+    """A container as the model knows it. `ports` are what it publishes; `pending`: Docker has not said where yet."""
+
+    id: str
+    image: str
+    ports: tuple[str, ...]
+    health: str = ""
+    running: bool = True
+    paused: bool = False
+    pending: bool = False
+    networks: dict[str, str] = field(factory=dict)
+
+
+class Witness:
+    """Stands between a register and the store, and has each write examined."""
+
+    def __init__(self, machine: Hosts, register: Register) -> None:
+        self._machine = machine
+        self._register = register
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- whatever the store has under that name
+        """Return what the store has."""
+        return getattr(self._machine.store, name)
+
+    def commit(self, conditions: tuple[Condition, ...], operations: tuple[Operation, ...]) -> Committed | Refused:
+        """See `Store`."""
+        store = self._machine.store
+        owner = store.get(HOST_KEY)
+        before = {operation.key: store.get(operation.key) for operation in operations}
+        answer = store.commit(conditions, operations)
+        if isinstance(answer, Committed):
+            for operation in operations:
+                self._machine.examine(self._register, operation, before[operation.key], owner)
+        return answer
+
+    def revoke(self, lease: int) -> None:
+        """See `Store`."""
+        found = self._machine.store.lease(lease)
+        assert found is None or set(found.keys) <= {HOST_KEY}, "a lease was revoked that holds instances"
+        self._machine.store.revoke(lease)
+
+
+class Register:
+    """One process of register: its threads take their turns when they are told to, and all die together."""
+
+    def __init__(self, name: str, machine: Hosts) -> None:
+        self.name = name
+        self.is_running = False
+        self.inbox: list[DockerEvent] = []
+        self.tokens: set[str] = set()
+        self.engine = Fated(machine.engine)
+        self.store = Fated(Witness(machine, self), machine.happen)
+        self.ttl_seconds = 15
+        self._machine = machine
+        self._lives = 0
+
+    def start(self, ttl_seconds: int) -> None:
+        """Be killed if alive, and start knowing nothing but the events of a while, which Docker replays."""
+        machine = self._machine
+        self._lives += 1
+        self.is_running, self.ttl_seconds, self.tokens = True, ttl_seconds, set()
+        terms = Terms(
+            claim=Claim(host=HOST, engine="E", ttl_seconds=ttl_seconds, version="1", started=""),
+            resync_seconds=RESYNC_SECONDS,
+            clock=machine.time,
+            tokens=self._next_token,
+            owner_idle_seconds=lambda: 0.0,
+        )
+        self.owner = Owner(Registrar(policy=Policy(host=HOST)), machine.time, machine.time)
+        self.feed = DockerFeed(
+            cast("Engine", self.engine), self.owner.observe, resync_seconds=RESYNC_SECONDS, clock=machine.time
+        )
+        self.writer = EtcdWriter(cast("Store", self.store), "etcd://memory", PREFIX, terms)
+        self.owner.begin(Policy(host=HOST, ip="10.0.0.1"), (self.writer.mailbox,))
+        self._heard_nano = int((machine.now - REPLAYED_SECONDS) * 1e9)
+        self.connect()
+
+    def _next_token(self) -> str:
+        token = f"{self.name}-{self._lives}-{len(self.tokens)}"
+        self.tokens.add(token)
+        return token
+
+    def connect(self) -> None:
+        """Subscribe to events, from the last one heard on, and list."""
+        self.inbox = list(self._machine.engine.happened(self._heard_nano))
+        self.is_connected = True
+        self._feed([Connected()])
+
+    def hear(self, of: str, most: int, *, twice: bool) -> None:
+        """Hear events: the next ones, or the next ones of one container before those of others."""
+        heard = [event for event in self.inbox if of in ("", event.container_id)][:most]
+        self.inbox = [event for event in self.inbox if event not in heard]
+        self._heard_nano = max([self._heard_nano, *(event.time_nano for event in heard)])
+        self._feed([*heard, *(heard if twice else ())])
+
+    def _feed(self, hints: list[Hint]) -> None:
+        try:
+            self.feed.turn(hints)
+        except Unavailable as error:
+            self.feed.failed(error)
+            self.is_connected = False
+        self.engine.fates.clear()
+        self.owner.end()
+        self.owner.run()
+
+    def turn(self, fates: list[str]) -> None:
+        """Let the writer take a turn, and the keep-alive beat."""
+        self.store.fates.extend(fates)
+        try:
+            self.writer.turn()
+            self.writer.keep_alive.beat()
+        except WorldError as error:
+            self.writer.failed(error)
+        except Killed:
+            self.is_running = False
+        self.store.fates.clear()
+
+
+class Hosts(RuleBasedStateMachine):
+    """One host: an engine with its containers, a store, and a register or two, each killed and started at any moment.
+
+    Events are late, doubled, lost, and overtake those of other containers, but never those of the same one: an engine
+    has one stream, in order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        self.engine = MemoryEngine(self.time)
+        self.store = MemoryStore(self.time)
+        self.boxes: dict[str, Box] = {}
+        self.strangers: dict[str, bytes] = {}
+        self.places: set[tuple[str, str, str]] = set()
+        self.seen_nano = 0
+        self.registers = {name: Register(name, self) for name in ("first", "second")}
+        self.turning = ""
+
+    def time(self) -> float:
+        """Return the present time, the same for all."""
+        return self.now
+
+    @initialize(name=NAMES, image=IMAGES)
+    def begin(self, name: str, image: str) -> None:
+        """Begin with a register and something that runs."""
+        self.registers["first"].start(15)
+        self.run(name, image, ("80/tcp",), has_healthcheck=False, is_pending=False)
+        self.hear("first", "", 9, twice=False)
+
+    # What happens to containers
+
+    @rule(name=NAMES, image=IMAGES, ports=PORTS, has_healthcheck=st.booleans(), is_pending=st.booleans())
+    def run(self, name: str, image: str, ports: tuple[str, ...], has_healthcheck: bool, is_pending: bool) -> None:
+        """Run a container; one of that name that is there already is removed for it, dead or alive."""
+        self.remove(name)
+        box_id = self.engine.run(name, image, ports=ports, has_healthcheck=has_healthcheck)
+        self.boxes[name] = Box(box_id, image, ports, "starting" if has_healthcheck else "")
+        self.boxes[name].networks["bridge"] = self._inspected(box_id)["Networks"]["bridge"]["IPAddress"]
+        self.fill_in_ports(name, is_pending=is_pending)
+        self._happened()
+
+    @rule(name=NAMES)
+    def remove(self, name: str) -> None:
+        """Remove a container, dead or alive."""
+        if (box := self.boxes.pop(name, None)) is not None:
+            self.engine.remove(box.id)
+            self._happened()
+
+    @rule(name=NAMES, how=st.sampled_from(["stop", "kill -9", "crash"]))
+    def end(self, name: str, how: str) -> None:
+        """A container ends: it is stopped, killed, or dies by itself."""
+        for box in self._having(name, running=True):
+            match how:
+                case "stop":
+                    self.engine.stop(box.id)
+                case "kill -9":
+                    self.engine.kill(box.id, "SIGKILL")
+                case _:
+                    self.engine.crash(box.id, 1)
+            box.running = box.paused = False
+            self._happened()
+
+    @rule(name=NAMES)
+    def start_again(self, name: str) -> None:
+        """A container that ended is started, on other ports of the host."""
+        for box in self._having(name, running=False):
+            self.engine.start(box.id)
+            box.running, box.pending = True, False
+            self._happened()
+
+    @rule(name=NAMES)
+    def restart_container(self, name: str) -> None:
+        """A container is stopped and started at once."""
+        self.end(name, "stop")
+        self.start_again(name)
+
+    @rule(name=NAMES, signal=st.sampled_from(["HUP", "TERM"]))
+    def survive(self, name: str, signal: str) -> None:
+        """A container is sent a signal that it survives."""
+        for box in self._having(name, running=True):
+            self.engine.kill(box.id, signal, survives=True)
+            self._happened()
+
+    @rule(name=NAMES)
+    def pause_or_go_on(self, name: str) -> None:
+        """A container is frozen, or goes on."""
+        for box in self._having(name, running=True):
+            (self.engine.unpause if box.paused else self.engine.pause)(box.id)
+            box.paused = not box.paused
+            self._happened()
+
+    @rule(name=NAMES, health=st.sampled_from(["healthy", "unhealthy"]))
+    def be_found(self, name: str, health: str) -> None:
+        """The check of a container finds it healthy or not."""
+        for box in self._having(name, running=True):
+            if box.health:
+                self.engine.become(box.id, health)
+                box.health = health
+                self._happened()
+
+    @rule(name=NAMES, other=NAMES)
+    def rename(self, name: str, other: str) -> None:
+        """A container is given a name that is free."""
+        if name in self.boxes and other not in self.boxes:
+            self.boxes[other] = self.boxes.pop(name)
+            self.engine.rename(self.boxes[other].id, other)
+            self._happened()
+
+    @rule(name=NAMES, is_pending=st.booleans())
+    def fill_in_ports(self, name: str, is_pending: bool) -> None:
+        """Docker says late where the ports of a container are published; no event tells of it."""
+        for box in self._having(name, running=True):
+            self.engine.publish(box.id, pending=is_pending)
+            box.pending = is_pending
+            self._happened()
+
+    @rule(name=NAMES, network=st.sampled_from(["apps", "zone"]), is_connected=st.booleans())
+    def change_networks(self, name: str, network: str, is_connected: bool) -> None:
+        """A container is taken into another network, or out of it."""
+        for box in self._having(name, running=True):
+            if is_connected:
+                box.networks[network] = f"10.1.0.{len(self.places) % 250 + 1}"
+                self.engine.connect(box.id, network, box.networks[network])
+            elif box.networks.pop(network, None):
+                self.engine.disconnect(box.id, network)
+            self._happened()
+
+    def _having(self, name: str, *, running: bool) -> Iterator[Box]:
+        """Iterate over the container of that name, if there is one in that state."""
+        if name in self.boxes and self.boxes[name].running is running:
+            yield self.boxes[name]
+
+    def _inspected(self, box_id: str) -> dict[str, Any]:
+        document = self.engine.inspect(box_id)
+        assert document is not None
+        return cast("dict[str, Any]", document["NetworkSettings"])
+
+    def _happened(self) -> None:
+        """Note where ports are published now, let events go out to whoever listens, and time pass a little."""
+        for box in self.boxes.values():
+            self.places |= set(_places(box.id, self._inspected(box.id)))
+        events = self.engine.happened(self.seen_nano + 1)
+        self.seen_nano = max([self.seen_nano, *(event.time_nano for event in events)])
+        for register in self.registers.values():
+            register.inbox += events if register.is_running and register.is_connected else ()
+        self.now = round(self.now + 0.001, 3)
+
+    # What happens to registers
+
+    @rule(register=REGISTERS, of=st.sampled_from(["", "a", "b", "c"]), most=st.integers(0, 9), twice=st.booleans())
+    def hear(self, register: str, of: str, most: int, twice: bool) -> None:
+        """A register hears events, perhaps those of one container first, perhaps twice; or only that time passed."""
+        if self.registers[register].is_running and (not of or of in self.boxes):
+            self.registers[register].hear(self.boxes[of].id if of else "", most, twice=twice)
+
+    @rule(register=REGISTERS, fates=ENGINE_FATES)
+    def hear_from_a_bad_engine(self, register: str, fates: list[str]) -> None:
+        """A register hears events, and asks an engine that does not answer every time."""
+        self.registers[register].engine.fates.extend(fates)
+        self.hear(register, "", 9, twice=False)
+
+    @rule(register=REGISTERS)
+    def lose_events(self, register: str) -> None:
+        """Events are lost for ever, and nobody notices."""
+        self.registers[register].inbox.clear()
+
+    @rule(register=REGISTERS)
+    def reconnect(self, register: str) -> None:
+        """The feed was cut; what happened meanwhile is replayed."""
+        if self.registers[register].is_running:
+            self.registers[register].connect()
+
+    @rule(register=REGISTERS, fates=STORE_FATES)
+    def turn(self, register: str, fates: list[str]) -> None:
+        """The writer of a register takes a turn, and things happen while it does."""
+        if self.registers[register].is_running:
+            self.turning = register
+            self.registers[register].turn(fates)
+
+    @rule(register=REGISTERS, ttl_seconds=TTLS)
+    def restart(self, register: str, ttl_seconds: int) -> None:
+        """A register is killed, whatever it was doing, and started anew."""
+        self.registers[register].start(ttl_seconds)
+
+    @rule(register=REGISTERS)
+    def kill(self, register: str) -> None:
+        """A register is killed."""
+        self.registers[register].is_running = False
+
+    # What happens to the store, and time
+
+    @rule(what=st.sampled_from(HAPPENINGS))
+    def happen(self, what: str) -> None:
+        """Something happens to the store, or to whoever else is there."""
+        match what:
+            case "the other takes a turn":
+                for name in self.registers.keys() - {self.turning}:
+                    if self.registers[name].is_running:
+                        self.registers[name].turn([])
+            case "the lease expires":
+                self.wait(31.0)
+            case "a stranger writes":
+                self.squat("a", "web", is_readable=True)
+            case "a key is deleted":
+                self.delete_a_key()
+
+    @rule(name=NAMES, image=IMAGES, is_readable=st.booleans())
+    def squat(self, name: str, image: str, is_readable: bool) -> None:
+        """Somebody else writes where one of our instances has its place, or would have it."""
+        document = {
+            "v": 1,
+            "service": image,
+            "id": f"{HOST}:{name}:80",
+            "ipaddress": "10.9.9.9",
+            "host_port": "80",
+            "host": "h2",
+        }
+        key = f"{PREFIX}/{image}/{HOST}:{name}:80"
+        self.strangers[key] = json.dumps(document).encode() if is_readable else b"{"
+        self.store.commit((), (Put(key, self.strangers[key]),))
+
+    @rule()
+    def unsquat(self) -> None:
+        """Strangers let go of what they hold."""
+        for key in self.strangers:
+            self.store.commit((), (Delete(key),))
+        self.strangers.clear()
+
+    @rule()
+    def delete_a_key(self) -> None:
+        """Somebody deletes one of our keys."""
+        ours = [item.key for item in self.store.list(PREFIX).items if item.key not in self.strangers]
+        if ours:
+            self.store.commit((), (Delete(ours[0]),))
+
+    @rule(register=REGISTERS, is_away=st.booleans())
+    def cut_off(self, register: str, is_away: bool) -> None:
+        """The store is out of a register's reach, or within it again."""
+        self.registers[register].store.is_away = is_away
+
+    @rule()
+    def replace_store(self) -> None:
+        """The store is another, empty one."""
+        self.store.replace()
+        self.strangers.clear()
+
+    @rule(seconds=st.sampled_from([0.5, 4.0, 16.0, 61.0]))
+    def wait(self, seconds: float) -> None:
+        """Time passes; a lease that was not renewed expires."""
+        self.now += seconds
+        self.store.expire()
+
+    @rule()
+    def let_another_engine_try(self) -> None:
+        """A register of another engine under our host's name is refused, and writes nothing."""
+        if self.store.get(HOST_KEY) is None:
+            return
+        claim = Claim(host=HOST, engine="E2", ttl_seconds=15, version="1", started="")
+        terms = Terms(
+            claim=claim,
+            resync_seconds=RESYNC_SECONDS,
+            clock=self.time,
+            tokens=lambda: "intruder",
+            owner_idle_seconds=lambda: 0.0,
+        )
+        before = self.store.list("/").revision
+        intruder = EtcdWriter(self.store, "etcd://memory", PREFIX, terms)
+        intruder.mailbox.deliver({}, {})
+        with pytest.raises(OwnershipLost, match="held by engine E"):
+            intruder.turn()
+        assert self.store.list("/").revision == before
+
+    # What must hold
+
+    def examine(
+        self, register: Register, operation: Operation, before: KeyValue | None, owner: KeyValue | None
+    ) -> None:
+        """Assert, of each write that was carried out, that it was the register's to make."""
+        key = operation.key
+        if key == HOST_KEY:
+            return
+        assert owner is not None, f"{register.name} wrote {key} without holding the host"
+        record = json.loads(owner.value)
+        assert record["token"] in register.tokens, f"{register.name} wrote {key} while {record['token']} held the host"
+        assert key not in self.strangers, f"{register.name} wrote {key}, which is a stranger's"
+        if isinstance(operation, Put):
+            assert operation.lease == int(record["lease"], 16), f"{key} was not put under the host's lease"
+            self._examine_document(key, json.loads(operation.value))
+        else:
+            assert before is not None, f"{key} was deleted, and was not there"
+            assert json.loads(before.value)["state"] == "down", f"{key} was deleted without a word"
+
+    def _examine_document(self, key: str, document: dict[str, Any]) -> None:
+        place = (document["container"], document["port"], document["host_port"])
+        assert place in self.places, f"{key} names {place}, where no container of ours ever was"
+
+    @invariant()
+    def strangers_keep_what_is_theirs(self) -> None:
+        """Whatever strangers wrote stands as they wrote it; everything else hangs on a lease."""
+        found = {item.key: item for item in self.store.list("/").items}
+        assert {key: found[key].value for key in self.strangers} == self.strangers
+        assert all(item.lease for key, item in found.items() if key not in self.strangers)
+
+    @rule()
+    def come_to_rest(self) -> None:
+        """Nothing more happens for a while: what is published is what runs, and that costs no further write."""
+        if not any(register.is_running for register in self.registers.values()):
+            self.registers["first"].start(15)
+        for register in self.registers.values():
+            register.store.is_away = False
+            if register.is_running and not register.is_connected:
+                register.connect()
+        self._be_quiet()
+        self._check_published()
+        revision = self.store.list("/").revision
+        self._be_quiet()
+        assert self.store.list("/").revision == revision, "what did not change cost a write"
+        self._check_adopted()
+
+    def _be_quiet(self) -> None:
+        for _ in range(QUIET_TURNS):
+            self.wait(QUIET_SECONDS)
+            for register in self.registers.values():
+                if register.is_running:
+                    register.hear("", 1000, twice=False)
+                    register.turn([])
+
+    def _check_adopted(self) -> None:
+        """Assert that a successor takes the host over with one write, and none for what is published."""
+        held = self.store.get(HOST_KEY)
+        assert held is not None
+        successor = self.registers["first"]
+        successor.start(json.loads(held.value)["ttl"])
+        revision = self.store.list("/").revision
+        successor.turn([])
+        written = [item.key for item in self.store.list("/").items if item.revision > revision]
+        assert written == [HOST_KEY], "a successor wrote what did not change"
+
+    def _check_published(self) -> None:
+        expected: dict[str, tuple[str, ...]] = {}
+        for name, box in self.boxes.items():
+            if box.running and not box.paused and not box.pending and box.health != "unhealthy":
+                expected |= self._instances(name, box)
+        published = {
+            item.key: _said(json.loads(item.value))
+            for item in self.store.list(PREFIX).items
+            if item.key not in self.strangers
+        }
+        assert published == {key: said for key, said in expected.items() if key not in self.strangers}
+
+    def _instances(self, name: str, box: Box) -> dict[str, tuple[str, ...]]:
+        """Return what a container is to be published as: key → what the document says."""
+        state = "starting" if box.health == "starting" else "up"
+        own = box.networks[min(box.networks)]
+        instances: dict[str, tuple[str, ...]] = {}
+        for _, port, host_port in _places(box.id, self._inspected(box.id)):
+            service = box.image if len(box.ports) == 1 else f"{box.image}-{port}"
+            said = (box.id, f"/{name}", "10.0.0.1", host_port, f"{own}:{port}", state)
+            instances[f"{PREFIX}/{service}/{HOST}:{name}:{port}"] = said
+        return instances
+
+    def teardown(self) -> None:
+        """Every history ends at rest."""
+        self.come_to_rest()
+
+
+def _places(box_id: str, network_settings: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Iterate over (container, port, port of the host) of everything that is published."""
+    for port, bindings in network_settings["Ports"].items():
+        for binding in bindings:
+            yield box_id, port.partition("/")[0], binding["HostPort"]
+
+
+def _said(document: dict[str, str]) -> tuple[str, ...]:
+    names = ("container", "name", "ipaddress", "host_port", "container_address", "state")
+    return tuple(document[name] for name in names)
+
+
+Hosts.TestCase.settings = settings(stateful_step_count=30)
+TestHosts = Hosts.TestCase
