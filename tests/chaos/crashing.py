@@ -192,20 +192,19 @@ class Tried:
         return frozenset(call.purpose for call in self.calls if call.writes)
 
 
-def crash_points(calls: Iterable[Call], fate: Fate) -> Iterator[Crash]:
+def crash_points(calls: Iterable[Call], fate: Fate, *, dies_reading: bool = False) -> Iterator[Crash]:
     """Yield a crash before and after each write, and an outage at each reading.
 
-    Who dies at a reading leaves behind what he left after the write before it.
+    Who dies at a reading leaves behind what he left after the write before it, unless he writes elsewhere, too.
     """
     for number, call in enumerate(calls, 1):
+        if call.writes or dies_reading or fate is Fate.OUTAGE:
+            yield Crash(number, Side.BEFORE, fate)
         if call.writes:
-            yield Crash(number, Side.BEFORE, fate)
             yield Crash(number, Side.AFTER, fate)
-        elif fate is Fate.OUTAGE:
-            yield Crash(number, Side.BEFORE, fate)
 
 
-def tried_at_every_call(story: Story, *fates: Fate) -> Tried:
+def tried_at_every_call(story: Story, *fates: Fate, dies_reading: bool = False) -> Tried:
     """Play the story undisturbed, then with a crash of each fate at each of its calls; all must end the same.
 
     Raises:
@@ -213,7 +212,9 @@ def tried_at_every_call(story: Story, *fates: Fate) -> Tried:
     """
     undisturbed = Trap()
     ending = story.play(undisturbed)
-    traps = [Trap(crash) for fate in fates for crash in crash_points(undisturbed.calls, fate)]
+    traps = [
+        Trap(crash) for fate in fates for crash in crash_points(undisturbed.calls, fate, dies_reading=dies_reading)
+    ]
     _assert_same_ending(story, ending, traps)
     assert all(trap.is_spent for trap in traps), "a run made fewer calls than the undisturbed one"
     return Tried(tuple(undisturbed.calls), len(traps))

@@ -63,11 +63,12 @@ class Proxy:
         """Look until the table is that of the stream's head, and its ports those of the stream."""
         for _ in range(MOST_TURNS):
             self._follower.turn()
-            if self._is_at(with_whom):
+            if self.is_at(with_whom):
                 return
         raise AssertionError(f"the follower does not catch up: {self.table.known}, {self.table.problems}")
 
-    def _is_at(self, stream: StreamReader) -> bool:
+    def is_at(self, stream: StreamReader) -> bool:
+        """Whether the table is that of the stream's head, and its ports those of the stream."""
         head, known = stream.head(), self.table.known
         if head is None or known is None or known.ports != stream.ports():
             return False
