@@ -13,6 +13,7 @@ from mooring.etcd.client import connect, connect_to
 from mooring.etcd.store import Committed, Put
 from mooring.model import Address, parse_address
 from tests.servers import EtcdServer, ask, free_port
+from tests.tls import make_certificates
 
 FILES = {"ca": "ca.pem", "cert": "client.pem", "key": "client.key"}
 
@@ -41,25 +42,10 @@ class TlsEtcdServer(EtcdServer):
         return b'"health":"true"' in ask(self._metrics_port, b"GET /health HTTP/1.0\r\n\r\n")
 
 
-def _openssl(folder: Path, command: str) -> None:
-    subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make an authority that signs a server's and a client's certificate, and another one that signs nothing."""
-    folder = tmp_path_factory.mktemp("certificates")
-    new = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
-    for authority in ("ca", "other"):
-        _openssl(folder, f"req -x509 {new} -keyout {authority}.key -out {authority}.pem -subj /CN={authority} -days 2")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
-    for name in ("server", "client"):
-        _openssl(folder, f"req {new} -keyout {name}.key -out {name}.csr -subj /CN={name}")
-        _openssl(
-            folder,
-            f"x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile names",
-        )
-    return folder
+    """Make certificates; see `make_certificates`."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")

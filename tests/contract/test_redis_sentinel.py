@@ -15,6 +15,7 @@ from mooring.errors import Unavailable
 from mooring.redis.client import RedisStream
 from tests.servers import HOST, WATCHED, RedisServer, Replica, SentinelServer, free_port
 from tests.streams import LONG_SECONDS, begun, reading
+from tests.tls import TlsDoor, make_certificates
 from tests.waiting import holds_for, wait_until
 
 PASSWORD = "correct horse"  # noqa: S105 -- of servers that live as long as their test
@@ -34,10 +35,10 @@ class Scene:
         """Start a sentinel; its quorum is so high that it never fails anything over."""
         return self._ending.enter_context(SentinelServer(self._directory / name, primary, 99))
 
-    def stream(self, *ports: int, who: str = "", query: str = "") -> RedisStream:
+    def stream(self, *ports: int, scheme: str = "redis", who: str = "", query: str = "") -> RedisStream:
         """Return a stream at the primary that the sentinels at these ports name."""
         hosts = ",".join(f"{HOST}:{port}" for port in ports)
-        stream = RedisStream.from_url(f"redis+sentinel://{who}{hosts}/{WATCHED}{query}")
+        stream = RedisStream.from_url(f"{scheme}+sentinel://{who}{hosts}/{WATCHED}{query}")
         self._ending.callback(stream.close)
         return stream
 
@@ -55,7 +56,7 @@ def tell(server: RedisServer | SentinelServer, *command: str) -> None:
         client.execute_command(*command)
 
 
-def name(sentinel: SentinelServer, primary: RedisServer) -> None:
+def name(sentinel: SentinelServer, primary: RedisServer | TlsDoor) -> None:
     """Let a sentinel name another primary, while nothing happens to the one that it named before."""
     tell(sentinel, "SENTINEL REMOVE", WATCHED)
     tell(sentinel, "SENTINEL MONITOR", WATCHED, HOST, str(primary.port), "99")
@@ -187,6 +188,18 @@ def test_sentinels_and_primary_each_have_their_own_password(scene: Scene) -> Non
     for who, query in (("", watcher), (f"writer:{secret}@", "")):
         with pytest.raises(Unavailable, match=r"password|[Aa]uthentication"):
             scene.stream(scene.one.port, who=who, query=query).head()
+
+
+def test_sentinels_and_primary_are_spoken_to_over_tls(scene: Scene, tmp_path: Path) -> None:
+    """One authority for both; another one, or none, lets nobody believe them."""
+    certificates = make_certificates(tmp_path)
+    with TlsDoor(scene.one.port, certificates) as sentinel, TlsDoor(scene.first.port, certificates) as primary:
+        name(scene.one, primary)
+        trusting = scene.stream(sentinel.port, scheme="rediss", query=f"?ssl_ca_certs={certificates / 'ca.pem'}")
+        assert trusting.run_id() == run_id(scene.first)
+        for query in (f"?ssl_ca_certs={certificates / 'other.pem'}", ""):
+            with pytest.raises(Unavailable, match="certificate verify failed"):
+                scene.stream(sentinel.port, scheme="rediss", query=query).head()
 
 
 def test_closing_ends_whoever_waits(scene: Scene) -> None:
