@@ -19,7 +19,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any, Final
 
@@ -65,10 +65,9 @@ class Sentinel:
 class Primary:
     """Who the primary is, as all connections of one client know it. Safe to use from several threads."""
 
-    def __init__(self, name: str, sentinels: Sequence[Sentinel], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, name: str, sentinels: Sequence[Sentinel]) -> None:
         self._name = name
         self._sentinels = sentinels
-        self._clock = clock
         self._asking = Lock()
         self._named: Where | None = None
         self._asked_at = 0.0
@@ -88,7 +87,7 @@ class Primary:
 
     def is_at(self, where: Where) -> bool:
         """Whether the primary is still there, as far as the sentinels say; asks them once a second."""
-        if self._clock() - self._asked_at > LOOK_SECONDS and self._asking.acquire(blocking=False):
+        if time.monotonic() - self._asked_at > LOOK_SECONDS and self._asking.acquire(blocking=False):
             try:
                 self._ask()
             finally:
@@ -101,7 +100,7 @@ class Primary:
         if not any(answers):
             answers += [one.ask(self._name) for one in self._sentinels if one not in fresh]
         named = elected([answer for answer in answers if answer])
-        self._asked_at = self._clock()
+        self._asked_at = time.monotonic()
         self._named = named or self._named
         return named
 
