@@ -32,7 +32,7 @@ SOURCE: Final = "etcd://registry/services"
 LEAD_SECONDS: Final = 5.0
 HOLD_SECONDS: Final = 10.0
 KEPT_ENTRIES: Final = 8  # so few that a proxy which looks away for a moment misses some
-PAGE: Final = 3  # and so few at a time that it stops in the middle of a batch
+PAGE: Final = 2  # and so few at a time that it stops in the middle of a batch
 
 NAMES = st.sampled_from("abcdef")
 DISCOVERS = st.sampled_from(["first", "second"])
@@ -43,7 +43,9 @@ DISCOVER_FATES = st.lists(
     st.sampled_from([FINE, FINE, *FAILURES, *DEATHS, *ACCIDENTS[:-1], "other discover turns", "seconds pass"]),
     max_size=8,
 )
-PROXY_FATES = st.lists(st.sampled_from([FINE, FINE, *FAILURES, *DEATHS, *ACCIDENTS[:-1], "discovers turn"]), max_size=8)
+PROXY_FATES = st.lists(
+    st.sampled_from([FINE, FINE, *FAILURES, *DEATHS, *ACCIDENTS[:-1], "discovers turn", "much changes"]), max_size=8
+)
 
 
 class Discover:
@@ -162,6 +164,7 @@ class Streams(RuleBasedStateMachine):
         self.replica = self.redis.replicate()
         self.held: dict[str, Instance] = {}
         self.incarnations = 0
+        self.changes = 0
         self.entries: dict[Position, RawEntry] = {}
         self.past: dict[Position, Model] = {}
         self.discovers = {name: Discover(name, self) for name in ("first", "second")}
@@ -275,12 +278,21 @@ class Streams(RuleBasedStateMachine):
                 self.redis.fail_over(self.replica)
             case "read by a later version":
                 self._write_as_a_later_version()
+            case "much changes":
+                self._change_much()
             case "seconds pass":
                 self.now += LEAD_SECONDS + 1
             case "other discover turns" | "discovers turn":
                 for name in self.discovers.keys() - {self.turning}:
                     self.discovers[name].strive([])
                     self.discovers[name].turn([])
+
+    def _change_much(self) -> None:
+        """Change three instances, and have that written."""
+        self.changes += 1
+        for name in "abc":
+            self.see(name, self.changes % 3)
+        self.take_turns()
 
     def _write_as_a_later_version(self) -> None:
         """Append what a later Mooring may say and this one passes over."""
@@ -290,6 +302,16 @@ class Streams(RuleBasedStateMachine):
                 {"v": "1", "type": "tide-turned", "incarnation": head.incarnation, "epoch": str(head.epoch)}
             )
             self.record()
+
+    @rule(what=st.sampled_from(ACCIDENTS), names=st.lists(NAMES, max_size=3))
+    def have_an_accident_mended(self, what: str, names: list[str]) -> None:
+        """Something happens to Redis, and before any proxy looks, discover has noticed and gone on."""
+        self.happen(what)
+        self.now += 1.5
+        self.take_turns()
+        for name in names:
+            self.lose(name, is_told=True) if name in self.held else self.see(name, 0)
+        self.take_turns()
 
     @rule()
     def replicate(self) -> None:
