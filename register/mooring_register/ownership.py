@@ -18,7 +18,7 @@ from attrs import frozen
 
 from mooring.documents import canonical
 from mooring.errors import DocumentError, OwnershipLost, Unavailable
-from mooring.etcd.store import At, Committed, Condition, Delete, Holds, KeyValue, Lease, Put, Store
+from mooring.etcd.store import At, Committed, Condition, Delete, Holds, KeyValue, Lease, Put, Refused, Store
 from mooring.keys import host_key
 from mooring.model import Json
 from mooring_register.plan import MOST_OPERATIONS
@@ -218,6 +218,8 @@ def retire(store: Store, held: Held) -> None:
     lease = store.lease(held.lease)
     if lease is None or set(lease.keys) - {held.key}:
         return
-    if not isinstance(store.commit((held.condition,), (Delete(held.key),)), Committed):
+    answer = store.commit((held.condition,), (Delete(held.key),))
+    # When the key is not there at all, it was us, at an attempt whose answer was lost.
+    if isinstance(answer, Refused) and answer.present:
         raise OwnershipLost(f"{held.key} no longer names us")
     store.revoke(held.lease)

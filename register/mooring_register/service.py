@@ -10,7 +10,7 @@ import random
 import secrets
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from threading import Event
 
@@ -19,6 +19,7 @@ from attrs import evolve
 from mooring.admin import Admin
 from mooring.backoff import Backoff
 from mooring.errors import SettingsError, Unavailable
+from mooring.etcd.address import EtcdAddress
 from mooring.etcd.client import connect_to
 from mooring.etcd.store import Store
 from mooring.telemetry import get_logger
@@ -37,21 +38,22 @@ log = get_logger()
 
 # SIGTERM is answered within two seconds whatever the registry does; this much of them may go into withdrawing.
 _WITHDRAW_SECONDS = 1.2
+_AGAIN_SECONDS = 0.1
 WITHDRAWN = "withdrawn"
 
 
 class Service:
     """One life of register."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Prepare everything that can be wrong.
+    def __init__(self, settings: Settings, *, connect: Callable[[EtcdAddress], Store] = connect_to) -> None:
+        """Prepare everything that can be wrong; `connect` returns a registry's store, without contacting it.
 
         Raises:
             SettingsError: a file that a registry's address names cannot be read.
         """
         self._settings = settings
         self._source = source_of(settings)
-        self._stores: tuple[Store, ...] = tuple(connect_to(registry) for registry in settings.registries)
+        self._stores: tuple[Store, ...] = tuple(connect(registry) for registry in settings.registries)
         self._owner = Owner(Registrar(policy=Policy(host="")), time.time, time.monotonic)
         self._writers: tuple[EtcdWriter, ...] = ()
         self._identity: Identity | None = None
@@ -89,7 +91,9 @@ class Service:
             return
         policy = evolve(Policy(host=""), host=self._settings.host or identity.host)
         self._start_writers(identity, policy)
-        while not self._stopping.is_set() and not self._retire(1.0):
+        while not self._stopping.is_set() and not self._withdrawn(1.0):
+            pass
+        while not self._stopping.is_set() and not self._given_up(1.0):
             pass
         self._stop_writers()
 
@@ -146,20 +150,36 @@ class Service:
         for store in self._stores:
             store.close()
 
-    def _retire(self, seconds: float) -> bool:
-        """Withdraw everything and give the host up; False when that took too long, and the lease will do it."""
+    def _retire(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        if not (self._withdrawn(seconds) and self._given_up(until - time.monotonic())):
+            log.warning("not everything could be withdrawn in time")
+
+    def _withdrawn(self, seconds: float) -> bool:
+        """Withdraw everything; False when that took too long, and the lease will do it."""
         deliveries = [(writer, writer.mailbox.deliver({}, {}, WITHDRAWN)) for writer in self._writers]
         until = time.monotonic() + seconds
         settled = [
             writer.mailbox.wait_settled(number, max(0.0, until - time.monotonic())) for writer, number in deliveries
         ]
-        if not all(settled):
-            log.warning("not everything could be withdrawn in time")
-            return False
+        return all(settled)
+
+    def _given_up(self, seconds: float) -> bool:
+        """Give the host up, after everything was withdrawn; False when a registry did not answer for so long."""
         for writer in self._writers:
             writer.stop()
-            writer.retire()
-        return True
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                for writer in self._writers:
+                    writer.retire()
+            except Unavailable as error:
+                if time.monotonic() + _AGAIN_SECONDS > until:
+                    log.warning("the host could not be given up", reason=str(error))
+                    return False
+                time.sleep(_AGAIN_SECONDS)
+            else:
+                return True
 
     def _admin(self) -> Admin:
         try:

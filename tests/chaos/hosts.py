@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from contextlib import suppress
 
 from attrs import evolve, frozen
 
 from mooring.documents import decode_instance
-from mooring.errors import OwnershipLost, WorldError
+from mooring.errors import OwnershipLost, Unavailable, WorldError
 from mooring.etcd.store import Change, KeyValue, Put, Removed, Store
 from mooring.keys import host_key, instance_key
 from mooring.model import Instance, State
@@ -94,11 +95,11 @@ class Register:
         while not self.turn():
             if self.life.is_over:
                 return False
-        try:
-            self.writer.retire()
-        except WorldError:
-            return False
-        return True
+        while not self.life.is_over:
+            with suppress(Unavailable):
+                self.writer.retire()
+                return True
+        return False
 
 
 @frozen

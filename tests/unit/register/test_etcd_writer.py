@@ -277,3 +277,17 @@ def test_retire() -> None:
     one.stop()
     one.retire()
     assert store.list("/").items == ()
+
+
+def test_retire_again() -> None:
+    """A host whose retirement was carried out, but not heard of, can be retired again, and leaves nothing behind."""
+    store = ForgetfulStore()
+    one = writer(store)
+    turn(one)
+    lease = int(str(one.state()["lease"]), 16)
+    store.loses = True
+    with pytest.raises(Unavailable):
+        one.retire()
+    one.retire()
+    assert store.list("/").items == ()
+    assert store.lease(lease) is None
