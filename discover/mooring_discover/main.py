@@ -92,7 +92,8 @@ def check(options: Mapping[str, Any]) -> Iterable[str]:
     "--redis",
     default="redis://127.0.0.1:6379/0",
     type=Parsed(redis_address, "ADDRESS"),
-    help="Where the stream is written: redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS.",
+    help="Where the stream is written: redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS; behind sentinels "
+    "redis+sentinel://[USER:PASSWORD@]HOST:26379[,HOST2:26379]/PRIMARY[/DATABASE], rediss+sentinel://.",
 )
 @option("--namespace", default="mooring", help="What all names in Redis begin with.")
 @option(

@@ -34,7 +34,8 @@ def stream_options(command: str) -> Callable[[F], F]:
             default=DEFAULT_REDIS,
             envvar=_variables(command, "redis"),
             type=Parsed(redis_address, "ADDRESS"),
-            help="Where discover writes the stream: redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS.",
+            help="Where discover writes the stream: redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS, or "
+            "redis+sentinel://[USER:PASSWORD@]HOST:26379[,HOST2:26379]/PRIMARY[/DATABASE] behind sentinels.",
         )
         return redis(namespace(function))
 
