@@ -1,4 +1,4 @@
-"""A steady load through the proxies that forgives nothing: a new connection each, no retry, two seconds at most.
+"""A steady load through the proxies that forgives nothing: a new connection each, no retry, two seconds as a rule.
 
 Requests are sent by the clock, not after the one before has ended, so a proxy that stalls is asked all the same. They
 are sent by a process of their own (`tests/requesting.py`): what the test does meanwhile delays none of them.
@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from mooring.model import Address
-from tests.requesting import Outcome, outcome_in
+from tests.requesting import TIMEOUT_SECONDS, Outcome, outcome_in
 from tests.waiting import wait_until
 
 __all__ = ["Load", "Outcome"]
@@ -29,9 +29,12 @@ ROOT = Path(__file__).parents[1]
 class Load:
     """Requests at `rate` per second over the targets in turn, from `with` to its end."""
 
-    def __init__(self, targets: Iterable[Address], rate: float, name: str = "load") -> None:
+    def __init__(
+        self, targets: Iterable[Address], rate: float, name: str = "load", timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
         addresses = [(target.host, target.port) for target in targets]
-        self._command = [sys.executable, "-m", "tests.requesting", json.dumps(addresses), str(rate), name]
+        words = [json.dumps(addresses), str(rate), name, str(timeout_seconds)]
+        self._command = [sys.executable, "-m", "tests.requesting", *words]
         self._outcomes: list[Outcome] = []
         self._thread = Thread(target=self._read, name=name)
 

@@ -1,6 +1,6 @@
 """The process that sends a load's requests, one connection each, and says in a line of JSON what became of each.
 
-    python -m tests.requesting '[["127.0.0.1", 8000]]' 500 load
+    python -m tests.requesting '[["127.0.0.1", 8000]]' 500 load 2
 
 It ends when its standard input does, after what is on its way. Without streams and tasks, so that on a busy machine
 the requests cost less than what they ask for.
@@ -52,7 +52,7 @@ def outcome_in(line: bytes) -> Outcome:
 class Request(asyncio.Protocol):
     """One request on a connection of its own; `ended` by the answer, an error or the clock, whichever is first."""
 
-    def __init__(self, request_id: str, target: Address) -> None:
+    def __init__(self, request_id: str, target: Address, timeout_seconds: float) -> None:
         self._request_id = request_id
         self._target = target
         self._at = time.time()
@@ -60,7 +60,7 @@ class Request(asyncio.Protocol):
         self._answer = b""
         self._transport: asyncio.Transport | None = None
         loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(TIMEOUT_SECONDS, self._end, "TimeoutError()")
+        self._deadline = loop.call_later(timeout_seconds, self._end, "TimeoutError()")
         self.ended: asyncio.Future[Outcome] = loop.create_future()
 
     async def connect(self) -> None:
@@ -101,7 +101,7 @@ class Request(asyncio.Protocol):
         self.ended.set_result(Outcome(self._request_id, self._target, self._port, self._at, seconds, instance, error))
 
 
-async def send(targets: Sequence[Address], rate: float, name: str) -> None:
+async def send(targets: Sequence[Address], rate: float, name: str, timeout_seconds: float) -> None:
     """Send requests until standard input ends, and tell of each that has ended."""
     loop, ending = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), ending.set)
@@ -111,7 +111,7 @@ async def send(targets: Sequence[Address], rate: float, name: str) -> None:
         await asyncio.sleep(began + number / rate - time.monotonic())
         if ending.is_set():
             break
-        request = Request(f"{name}-{number}", target)
+        request = Request(f"{name}-{number}", target, timeout_seconds)
         open_requests.add(request.ended)
         request.ended.add_done_callback(tell)
         request.ended.add_done_callback(open_requests.discard)
@@ -131,8 +131,8 @@ def tell(ended: asyncio.Future[Outcome]) -> None:
 
 def main() -> None:
     """Read the arguments, and send."""
-    targets, rate, name = sys.argv[1:]
-    asyncio.run(send([Address(*target) for target in json.loads(targets)], float(rate), name))
+    targets, rate, name, timeout_seconds = sys.argv[1:]
+    asyncio.run(send([Address(*target) for target in json.loads(targets)], float(rate), name, float(timeout_seconds)))
 
 
 if __name__ == "__main__":

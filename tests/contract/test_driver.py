@@ -1,14 +1,16 @@
-"""What every driver does with a routing table, held to the twin in memory and to the relay with real sockets."""
+"""What every driver does with a routing table: the twin in memory, the relay with its own and with shared sockets."""
 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from attrs import frozen
-from twisted.internet.task import deferLater
 
 from mooring.model import Address, State
 from mooring.selector import Selector
@@ -16,8 +18,13 @@ from mooring_proxy.balancers.round_robin import RoundRobin
 from mooring_proxy.drivers.memory import MemoryDriver
 from mooring_proxy.drivers.relay import RelayDriver
 from mooring_proxy.routing import Backend, BackendKey, Route, RoutingTable
-from tests.reactors import DEADLINE_SECONDS, NamedBackend, reactor_thread
+from mooring_proxy.sockets.holder import Holder
+from mooring_proxy.sockets.own import OwnSockets
+from mooring_proxy.sockets.shared import SharedSockets
+from mooring_proxy.sockets.source import SocketSource
+from tests.reactors import DEADLINE_SECONDS, NamedBackend, ReactorThread, reactor_thread
 from tests.servers import free_port
+from tests.waiting import wait_until
 
 
 @frozen
@@ -56,30 +63,52 @@ def asked(listener: Address) -> str:
 
 @contextmanager
 def relay_bench() -> Iterator[Bench]:
-    """Run on the relay, with backends that listen on loopback."""
-    with ExitStack() as ending, reactor_thread() as running:
-        driver = RelayDriver(running.reactor, balancer=RoundRobin, connect_seconds=1.0)
-
-        def backend(name: str) -> Address:
-            listening = NamedBackend(name)
-            ending.callback(listening.close)
-            return Address("127.0.0.1", listening.port)
-
-        def stop() -> None:
-            running.start_and_wait(lambda: driver.stop(0.0)).result(DEADLINE_SECONDS)
-
-        def apply(table: RoutingTable) -> None:
-            running.call(lambda: driver.apply(table))
-            # A port is closed in the reactor's next turn.
-            running.start_and_wait(lambda: deferLater(running.reactor, 0.0)).result(DEADLINE_SECONDS)
-
-        yield Bench(apply, asked, backend, stop)
-        stop()
+    """Run on the relay, with sockets of its own."""
+    with reactor_thread() as running, ExitStack() as ending:
+        yield bench_of(running, OwnSockets(), ending, lambda: None)
 
 
-@pytest.fixture(params=[memory_bench, relay_bench], ids=["memory", "relay"])
+@contextmanager
+def shared_bench() -> Iterator[Bench]:
+    """Run on the relay, with sockets that a holder holds; it keeps nothing for those who are gone."""
+    with TemporaryDirectory() as directory, reactor_thread() as running, ExitStack() as ending:
+        path = Path(directory, "sockets")
+        holder = Holder(0.0, clock=time.monotonic, now=time.time)
+        running.call(lambda: running.reactor.listenUNIX(str(path), holder))
+        ending.callback(running.call, holder.close)
+        sockets = SharedSockets(running.reactor, path)
+        running.call(lambda: sockets.start("test"))
+
+        def is_quiet() -> bool:
+            return sockets.report() == "held" or not holder.state()["proxies"]
+
+        yield bench_of(running, sockets, ending, lambda: wait_until(lambda: running.call(is_quiet), "all to be held"))
+
+
+def bench_of(running: ReactorThread, sockets: SocketSource, ending: ExitStack, quiet: Callable[[], object]) -> Bench:
+    """Return a relay with backends that listen on loopback; `quiet` waits until what was asked for has come about."""
+    driver = RelayDriver(running.reactor, balancer=RoundRobin, connect_seconds=1.0, sockets=sockets)
+
+    def backend(name: str) -> Address:
+        listening = NamedBackend(name)
+        ending.callback(listening.close)
+        return Address("127.0.0.1", listening.port)
+
+    def stop() -> None:
+        running.start_and_wait(lambda: driver.stop(0.0)).result(DEADLINE_SECONDS)
+        quiet()
+
+    def apply(table: RoutingTable) -> None:
+        running.call(lambda: driver.apply(table))
+        quiet()
+
+    ending.callback(stop)
+    return Bench(apply, asked, backend, stop)
+
+
+@pytest.fixture(params=[memory_bench, relay_bench, shared_bench], ids=["memory", "relay", "shared sockets"])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    """Run the test on both."""
+    """Run the test on each."""
     with request.param() as made:
         yield made
 

@@ -99,6 +99,8 @@ class RelayDriver:
                 return
             if deadline.active():
                 deadline.cancel()
+            for listener in self._listeners.values():
+                listener.end()
             self._sockets.stop()
             drained.callback(None)
 

@@ -102,6 +102,10 @@ class Listener(Factory):
         self._is_accepting = False
         self._accept_or_not()
 
+    def end(self) -> None:
+        """Close what is ours of a socket that others have, too."""
+        self._closed(is_last=False)
+
     def close(self) -> None:
         """Let the socket go, and if nobody else has it accept those who wait already; what is open stays open.
 

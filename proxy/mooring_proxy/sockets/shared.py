@@ -77,6 +77,7 @@ class SharedSockets:
 
     def stop(self) -> None:
         """See SocketSource."""
+        self._line = None
         self._service.stopService()
         for wish in self._wishes.values():
             wish.timer.cancel()
@@ -233,7 +234,9 @@ class SharedSockets:
 
     def report(self) -> Json:
         """See SocketSource."""
-        return "held" if self.outlives_us else "the holder is away" if self._line is None else "not all held"
+        if self._line is None:
+            return "the holder is away"
+        return "asking the holder" if self._wishes or self._closing or not self.outlives_us else "held"
 
 
 def _delay_seconds(failures: int) -> float:
