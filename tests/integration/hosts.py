@@ -92,9 +92,7 @@ def client_ports(process_id: int, port: int) -> set[int]:
 
 def in_queue(port: int) -> int:
     """Return how many connections to a local port nobody has accepted yet: the kernel gives them no inode."""
-    return sum(
-        local == port and state == _ESTABLISHED and inode == "0" for local, _, state, inode in _table()
-    )
+    return sum(local == port and state == _ESTABLISHED and inode == "0" for local, _, state, inode in _table())
 
 
 def _link(path: Path) -> str:

@@ -333,3 +333,16 @@ def test_nothing_leaks(host: Host) -> None:
         lambda: (host.descriptors(host.holder), host.descriptors(proxy)) <= before,
         lambda: f"as few as before, {before}: {host.descriptors(host.holder)}, {host.descriptors(proxy)}",
     )
+
+
+def test_a_crowd_that_waited_is_served(host: Host, measured: Callable[[str], None]) -> None:
+    """However many are in the queue when a proxy begins to accept, it takes no more at once than it can serve."""
+    proxy = host.started("a")
+    with host.load() as load:
+        host.answering(load)
+        proxy.end()
+        wait_until(lambda: in_queue(host.port) > 2000, "a crowd")
+        proxy.start()
+        host.answering(load)
+    assert_nobody_failed(load, measured, "a crowd of 2000")
+    assert proxy.metric("mooring_proxy_connect_failures_total") == 0

@@ -6,7 +6,7 @@ Knows nothing of routes and backends.
 from __future__ import annotations
 
 import socket
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IPullProducer, IPushProducer, ITransport
@@ -17,6 +17,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mooring.model import Address
+
+# A crowd that waited while no proxy accepted must not keep the reactor from those it has taken already: their backends
+# would seem to be late. Proxies that accept from one socket share a crowd the better, too.
+ACCEPTS_PER_TURN: Final = 32
 
 
 class Transport(Protocol):
@@ -148,6 +152,11 @@ class PatientPort(Port):
         made.startListening()
         return cast("PatientPort", made)
 
+    def doRead(self) -> None:  # noqa: N802 -- Twisted's name
+        """Accept some of those who wait; Twisted would take more and more of a crowd at once."""
+        self.numberAccepts = min(self.numberAccepts, ACCEPTS_PER_TURN)
+        super().doRead()  # type: ignore[no-untyped-call]
+
     def accept(self, *, accepts: bool) -> None:
         """Accept from now on, or leave those who come in the queue."""
         (self.startReading if accepts else self.stopReading)()  # type: ignore[no-untyped-call]
@@ -158,5 +167,5 @@ class PatientPort(Port):
         before = -1
         while accepting_who_waits and before != self.sessionno:
             before = self.sessionno
-            self.doRead()  # type: ignore[no-untyped-call]
+            self.doRead()
         self.connectionLost(Failure(ConnectionDone()))  # type: ignore[no-untyped-call]
