@@ -137,3 +137,10 @@ def whoami_image() -> str:
     with images.engine() as client:
         images.ensure_whoami(client)
     return images.WHOAMI
+
+
+@pytest.fixture(scope="session")
+def mooring_images() -> None:
+    """Have Mooring's five images as the sources are now, for tests marked `docker`."""
+    with images.engine() as client:
+        images.ensure_mooring(client)

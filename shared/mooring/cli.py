@@ -7,6 +7,7 @@ separated by spaces there. A command that is configured wrongly lists every prob
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
@@ -163,12 +164,18 @@ class Parts(click.Group):
     Loaded late because one part's libraries (gRPC, Twisted) are half a second that the others need not wait.
     """
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # noqa: ANN401 -- click's own
+        """Be ready for SIGTERM before anything is loaded: process 1, of a container, has to say what it does then."""
+        if os.getpid() == 1:
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        return super().make_context(*args, **kwargs)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all installed subcommands."""
         return sorted({*super().list_commands(ctx), *(entry.name for entry in entry_points(group=_GROUP))})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a subcommand, or None when no installed part brings it."""
+        """Return a subcommand, or None when no installed part brings it; where two do, they mean the same."""
         for entry in entry_points(group=_GROUP, name=cmd_name):
             command: click.Command = entry.load()
             return command
