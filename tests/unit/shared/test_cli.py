@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
@@ -90,12 +91,20 @@ def test_help_shows_defaults_and_variables() -> None:
     assert "127.0.0.1:80" in result.output
 
 
-@pytest.mark.parametrize("command", ["register", "discover", "proxy", "demo"])
+@pytest.mark.parametrize("command", ["register", "discover", "proxy", "demo", "status", "events", "verify"])
 def test_every_part_brings_its_command(command: str) -> None:
     """With all parts installed, `mooring` has all their commands, each with help."""
     result = CliRunner().invoke(main, [command, "--help"])
     assert result.exit_code == 0, result.output
     assert "--log-level" in result.output
+
+
+def test_a_command_that_two_parts_bring_is_there_once() -> None:
+    """discover and the proxy both bring the commands that read the stream, and mean the same by them."""
+    brought = [entry for entry in entry_points(group="mooring.commands") if entry.name == "status"]
+    assert {entry.value for entry in brought} == {"mooring.commands.status:status"}
+    assert len(brought) == 2
+    assert main.list_commands(click.Context(main)).count("status") == 1
 
 
 def test_an_unknown_command_is_refused() -> None:
