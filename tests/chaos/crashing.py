@@ -48,15 +48,19 @@ class Fate(StrEnum):
 
 @frozen
 class Crash:
-    """A failure at a call; `number` counts from 1, or from the crash before this one."""
+    """A failure at a call; `number` counts from 1, or from the crash before this one, and only calls of that purpose.
+
+    Where several threads call, their order is nobody's: there a call is told by its purpose.
+    """
 
     number: int
     side: Side
     fate: Fate
+    purpose: str = ""
 
     def __str__(self) -> str:
         """Return it as a sentence tells it."""
-        return f"{self.fate} {self.side} call {self.number}"
+        return f"{self.fate} {self.side} {self.purpose or 'call'} {self.number}"
 
 
 @frozen
@@ -130,8 +134,10 @@ class Trap:
 
     def _next(self, call: Call) -> Crash | None:
         self.calls.append(call)
+        if not self._crashes or self._crashes[0].purpose not in ("", call.purpose):
+            return None
         self._since_last += 1
-        if not self._crashes or self._crashes[0].number != self._since_last:
+        if self._crashes[0].number != self._since_last:
             return None
         self._since_last = 0
         return self._crashes.pop(0)
@@ -229,6 +235,41 @@ def tried_twice(story: Story, fates: Sequence[Fate], count: int, dice: Random) -
     traps = [Trap(dice.choice(points), second) for second in seconds]
     _assert_same_ending(story, ending, traps)
     return sum(trap.is_spent for trap in traps)
+
+
+@frozen
+class Moment:
+    """When a part is to be killed: in which of its processes, at which call of that purpose."""
+
+    process: int
+    purpose: str
+    number: int = 1
+
+
+def killed_at_every(moments: Iterable[Moment], play: Callable[[Crash, int], int]) -> int:
+    """Play a story with a SIGKILL before and after each of these calls; return how often.
+
+    `play` is given the crash and the number of the process that it is for, asserts that the story ended well, and
+    returns how often somebody was killed.
+    """
+    crashes = [
+        (Crash(moment.number, side, Fate.SIGKILL, moment.purpose), moment.process)
+        for moment in moments
+        for side in Side
+    ]
+    with ThreadPoolExecutor(RUNS_AT_ONCE) as pool:
+        told = list(pool.map(lambda one: _killed(play, *one), crashes))
+    wrong = [text for text in told if text]
+    assert not wrong, "\n\n".join((f"{len(wrong)} of {len(crashes)} deaths did harm:", *wrong))
+    return len(crashes)
+
+
+def _killed(play: Callable[[Crash, int], int], crash: Crash, process: int) -> str:
+    try:
+        deaths = play(crash, process)
+    except AssertionError as error:
+        return f"{crash} in process {process}: {error}"
+    return "" if deaths == 1 else f"{crash} in process {process}: {deaths} were killed"
 
 
 def _assert_same_ending(story: Story, ending: AttrsInstance, traps: Sequence[Trap]) -> None:

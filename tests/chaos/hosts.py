@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 
 from mooring.documents import decode_instance
 from mooring.errors import OwnershipLost, Unavailable, WorldError
-from mooring.etcd.store import Change, KeyValue, Put, Removed, Store
+from mooring.etcd.store import Change, Delete, KeyValue, Put, Removed, Store
 from mooring.keys import host_key, instance_key
 from mooring.model import Instance, State
 from mooring_register.addresses import Policy
@@ -203,17 +203,7 @@ class Host:
             last[change.key] = change
 
     def _history(self) -> list[Change]:
-        """Return all that happened below the prefix."""
-        end = f"{self.prefix}/~"
-        self._store.commit((), (Put(end, b""),))
-        changes: list[Change] = []
-        watch = self._store.watch(f"{self.prefix}/", self._before)
-        for batch in watch:
-            changes += batch
-            if any(change.key == end and isinstance(change, KeyValue) for change in batch):
-                break
-        watch.cancel()
-        return [change for change in changes if change.key != end]
+        return history(self._store, f"{self.prefix}/", self._before)
 
     def _essence(self, found: KeyValue) -> Instance:
         """Return an instance without what differs from run to run: times, the word for them, and the host's name."""
@@ -233,3 +223,18 @@ class Host:
         found = self._store.get(host_key(self.name))
         assert found is not None
         self._store.revoke(found.lease)
+
+
+def history(store: Store, prefix: str, after: int) -> list[Change]:
+    """Return all that happened below a prefix since that revision."""
+    end = f"{prefix}~"
+    store.commit((), (Put(end, b""),))
+    changes: list[Change] = []
+    watch = store.watch(prefix, after)
+    for batch in watch:
+        changes += batch
+        if any(change.key == end and isinstance(change, KeyValue) for change in batch):
+            break
+    watch.cancel()
+    store.commit((), (Delete(end),))
+    return [change for change in changes if change.key != end]

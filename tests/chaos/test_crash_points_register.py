@@ -3,18 +3,34 @@
 import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from attrs import evolve
 
 from mooring.etcd.address import parse_etcd_address
 from mooring.etcd.client import connect_to
-from mooring.etcd.store import Store
+from mooring.etcd.store import Removed, Store
+from mooring.keys import host_key
+from mooring.model import Address
 from mooring_register.observations import Died, Gone, Signalled
-from tests.chaos.crashing import Call, Fate, Story, Trap, tried_at_every_call, tried_twice
-from tests.chaos.hosts import NOW, Ending, Host, container
+from mooring_register.settings import Settings
+from tests.chaos.crashing import (
+    Call,
+    Crash,
+    Fate,
+    Moment,
+    Story,
+    Trap,
+    killed_at_every,
+    tried_at_every_call,
+    tried_twice,
+)
+from tests.chaos.hosts import NOW, Ending, Host, container, history
+from tests.chaos.killed import Mortal, run_register, withdraw_register
 from tests.chaos.seams import STORE
-from tests.servers import EtcdServer
+from tests.integration.registers import Site
+from tests.servers import HOST, EtcdServer
 
 IN_PROCESS = (Fate.OUTAGE, Fate.DEATH)
 PAIRS = 12
@@ -34,6 +50,21 @@ KINDS_OF_WRITES = {
     "delete instance",
 }
 STEADY, OTHER, THIRD = (container(name, number=number) for number, name in enumerate(("steady", "other", "third")))
+# What the whole register writes in the life below; its third process retires the host.
+KILLED_AT = [
+    Moment(1, "grant"),
+    Moment(1, "put host"),
+    Moment(1, "put up"),
+    Moment(1, "keep_alive"),
+    Moment(1, "put down, put up"),
+    Moment(1, "delete instance"),
+    Moment(2, "put host"),
+    Moment(2, "put up"),
+    Moment(2, "revoke"),
+    Moment(3, "put down"),
+    Moment(3, "delete host"),
+    Moment(3, "revoke"),
+]
 
 
 class Stories:
@@ -158,3 +189,71 @@ def test_every_kind_of_write_is_struck(stories: Stories) -> None:
     calls = [call for name in NAMES for call in stories.calls(name)]
     assert {call.method for call in calls} == STORE.methods - {"watch"}  # only discover follows
     assert {call.purpose for call in calls if call.writes} == KINDS_OF_WRITES
+
+
+def test_killed(etcd_server: EtcdServer, namespace: str, tmp_path: Path, measured: Callable[[str], None]) -> None:
+    """The whole register, killed at each kind of write: the next one goes on with the lease, and what ran stays."""
+    numbers = itertools.count(1)
+
+    def play(crash: Crash, process: int) -> int:
+        name = f"{namespace}-{next(numbers)}"
+        directory = tmp_path / name
+        directory.mkdir()
+        site = Site(etcd_server, directory, name)
+        register = Mortal(directory / "log", crash, process)
+        try:
+            _live(site, register)
+        finally:
+            register.kill()
+            site.close()
+        return register.deaths
+
+    measured(f"register: {killed_at_every(KILLED_AT, play)} runs with a real kill -9")
+
+
+def _live(site: Site, register: Mortal) -> None:
+    """Let a host's instances come, change and go, register be restarted with another TTL, and the host retire."""
+    began = site.store.list(site.prefix).revision
+    site.declare(7001, 7002)
+    register.start(run_register, _settings(site, ttl_seconds=30))
+    register.until(lambda: site.ports() == {7001, 7002}, "the first instances to be written")
+    site.declare(7001, 7003)
+    register.until(lambda: site.ports() == {7001, 7003}, "one instance to be replaced")
+    register.end()
+    site.declare(7001, 7003, 7004)
+    register.start(run_register, _settings(site, ttl_seconds=60))
+    register.until(lambda: _hang_on_one_lease(site) and site.ports() == {7001, 7003, 7004}, "a lease of another TTL")
+    register.end()
+    steady = f"{site.prefix}/web/127.0.0.1:web:7001"
+    told = [change for change in history(site.store, f"{site.prefix}/", began) if change.key == steady]
+    assert told
+    assert not any(isinstance(change, Removed) for change in told), f"{steady} was removed"
+    register.start(withdraw_register, _settings(site, ttl_seconds=60))
+    while not register.ended():
+        register.start(withdraw_register, _settings(site, ttl_seconds=60))
+    assert not site.keys()
+    assert site.store.get(host_key(site.host)) is None
+
+
+def _hang_on_one_lease(site: Site) -> bool:
+    leases = {found.lease for found in site.keys().values()}
+    granted = [site.store.lease(lease) for lease in leases]
+    return [lease.granted_seconds for lease in granted if lease is not None] == [60]
+
+
+def _settings(site: Site, *, ttl_seconds: int) -> Settings:
+    return Settings(
+        registries=(parse_etcd_address(site.address),),
+        docker="",
+        static=site.file,
+        host=site.host,
+        ip="",
+        interface="",
+        internal=False,
+        explicit=False,
+        ttl_seconds=ttl_seconds,
+        resync_seconds=60.0,
+        admin=Address(HOST, 0),
+        admin_file=None,
+        withdraw_on_exit=False,
+    )
