@@ -100,7 +100,7 @@ def test_every_part_brings_its_command(command: str) -> None:
 
 
 def test_a_command_that_two_parts_bring_is_there_once() -> None:
-    """discover and the proxy both bring the commands that read the stream, and mean the same by them."""
+    """Both discover and the proxy bring the commands that read the stream, and mean the same by them."""
     brought = [entry for entry in entry_points(group="mooring.commands") if entry.name == "status"]
     assert {entry.value for entry in brought} == {"mooring.commands.status:status"}
     assert len(brought) == 2
