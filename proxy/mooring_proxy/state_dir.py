@@ -7,6 +7,7 @@ a reactor may stand still. If we crash here: the file is replaced by one rename,
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from threading import Condition
@@ -20,6 +21,8 @@ from mooring_proxy.stored_table import decode_known, encode_known
 
 FILE_NAME: Final = "catalog.json"
 WRITE_SECONDS: Final = 1.0
+# Proxies that share a directory are often process 1, each in its container: the number alone would be everybody's name.
+_DRAFT_NAME: Final = f"{FILE_NAME}.{secrets.token_hex(4)}.new"
 
 log = get_logger()
 
@@ -42,7 +45,7 @@ def save(directory: Path, known: Known) -> None:
     Raises:
         OSError: the directory cannot be written.
     """
-    draft = directory / f"{FILE_NAME}.{os.getpid()}.new"
+    draft = directory / _DRAFT_NAME
     with draft.open("w", encoding="utf-8") as file:
         file.write(encode_known(known))
         file.flush()

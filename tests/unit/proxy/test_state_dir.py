@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,15 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
     """If we crash before the rename, what was stored before is still there, whole."""
     save(tmp_path, known(1))
     (tmp_path / f"{FILE_NAME}.1.new").write_text('{"v": 1, "incarn')
+    assert load(tmp_path) == known(1)
+
+
+def test_another_proxy_of_our_process_number_is_not_disturbed(tmp_path: Path) -> None:
+    """Two containers may share the directory, and both proxies be process 1: neither writes into the other's draft."""
+    others = tmp_path / f"{FILE_NAME}.{os.getpid()}.new"
+    others.write_text('{"v": 1, "incarn')
+    save(tmp_path, known(1))
+    assert others.read_text() == '{"v": 1, "incarn'
     assert load(tmp_path) == known(1)
 
 
