@@ -142,7 +142,7 @@ def discover(
     """Turn the changes of registries into one stream of facts in Redis, with the catalog beside it.
 
     Several may run on one stream: one leads and writes, the others stand by. See what it writes with
-    `redis-cli XREVRANGE mooring:events + - COUNT 5`.
+    `mooring events`.
     """
     sources = [EtcdSource(str(one), connect_to(one), one.prefix) for one in source]
     policy = Policy(hold_seconds=hold_seconds, ttl_seconds=float(ttl))
