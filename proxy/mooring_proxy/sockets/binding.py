@@ -31,9 +31,15 @@ def taken_over(descriptor: int, address: Address) -> socket.socket:
     A sender that closes a descriptor before the kernel took it sends whatever got its number next.
 
     Raises:
+        OSError: it is no socket.
         ValueError: it does not listen, or listens elsewhere.
     """
-    with socket.socket(fileno=descriptor) as given:
+    try:
+        given = socket.socket(fileno=descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
+    with given:
         if not given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) or not _is_at(given, address):
             message = f"the descriptor that was handed over for {address} does not listen there"
             raise ValueError(message)
