@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.request import urlopen
@@ -95,9 +96,14 @@ def _watched(load: Load, what: str, measured: Callable[[str], None]) -> Iterator
     outcomes = load.since(began)
     failures += [outcome for outcome in outcomes if outcome.error]
     longest = max(outcome.seconds for outcome in outcomes)
-    measured(
-        f"{what} at {RATE:.0f} connections/s: {len(failures)} of {len(outcomes)} lost, the longest took {longest:.2f} s"
+    text = (
+        f"{what}, {RATE:.0f} connections/s: {len(failures)} of {len(outcomes)} lost, the longest took {longest:.2f} s"
     )
+    if failures:
+        seconds = [failure.at - began for failure in failures]
+        text += f"; sent {min(seconds):.2f} to {max(seconds):.2f} s after the beginning"
+        text += f", {Counter(failure.error for failure in failures)}"
+    measured(text)
 
 
 def _entries(stack: Stack) -> list[Entry]:

@@ -111,6 +111,14 @@ def test_every_setting_in_a_readme_exists(name: str) -> None:
     assert promised <= {f"MOORING_{name.upper()}_{(option.name or '').upper()}" for option in options}
 
 
+def test_every_setting_of_the_stack_has_a_row_and_every_row_a_setting() -> None:
+    """What can be changed in the files of Compose, and by which name, stands in the README beside them."""
+    files = [path.read_text() for path in (ROOT / "compose").glob("*.yml")]
+    settings = {name for text in files for name in re.findall(r"\$\{(MOORING_\w+)", text)}
+    named = re.findall(r"`(MOORING_(?!DEMO_)\w+)`", "\n".join(rows(ROOT / "compose/README.md")))
+    assert set(named) == settings
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_between_documents_leads_somewhere(document: Path) -> None:
     """A moved file takes its links along."""
