@@ -64,6 +64,18 @@ def why_no_machines() -> str | None:
     return None
 
 
+@functools.cache
+def why_no_compose() -> str | None:
+    """Tell why stacks cannot be run here; None if Docker's client has Compose."""
+    try:
+        subprocess.run(["docker", "compose", "version"], capture_output=True, text=True, check=True)
+    except OSError as error:
+        return f"there is no Compose: {error}"
+    except subprocess.CalledProcessError as error:
+        return f"there is no Compose: {error.stderr.strip()}"
+    return None
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Give a test with containers or a whole pipeline the time that these need, unless it says otherwise itself."""
     is_long = item.get_closest_marker("docker") or item.get_closest_marker("e2e")
@@ -73,8 +85,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs an engine or machines where there are none, with the reason; fail it where they were demanded."""
-    for marker, why_not in {"docker": why_no_engine, "machines": why_no_machines}.items():
+    """Skip what needs an engine, Compose or machines where there are none, with the reason; fail it where they were demanded."""
+    needed = {"docker": why_no_engine, "compose": why_no_compose, "machines": why_no_machines}
+    for marker, why_not in needed.items():
         if item.get_closest_marker(marker) and (reason := why_not()):
             if os.environ.get("MOORING_REQUIRE_DOCKER") == "1":
                 pytest.fail(f"MOORING_REQUIRE_DOCKER=1, but {reason}", pytrace=False)

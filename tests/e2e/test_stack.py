@@ -27,7 +27,7 @@ from tests.requesting import TIMEOUT_SECONDS
 from tests.servers import ask, free_port
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.alone]
+pytestmark = [pytest.mark.docker, pytest.mark.compose, pytest.mark.e2e, pytest.mark.alone]
 
 RATE = 500.0
 SERVICE = f"stack-web-{os.getpid()}"
