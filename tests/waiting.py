@@ -27,9 +27,12 @@ def wait_until(
     return time.monotonic() - began
 
 
-def holds_for(seconds: float, condition: Callable[[], object], what: str) -> None:
-    """Watch that a condition holds all the time; for promises that something does *not* happen."""
+def holds_for(seconds: float, condition: Callable[[], object], what: str | Callable[[], object]) -> None:
+    """Watch that a condition holds all the time; for promises that something does *not* happen.
+
+    `what` is what was promised, and may be a function that also tells what was there instead when it failed.
+    """
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        assert condition(), f"no longer true: {what}"
+        assert condition(), f"no longer true: {what if isinstance(what, str) else what()}"
         time.sleep(WATCH_SECONDS)
