@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from mooring.keys import RedisNames, catalog_field
 from mooring.model import Address, Binding, Instance
 from mooring.redis.client import RedisStream
-from mooring.redis.stream import StreamWriter
+from mooring.redis.stream import StreamReader, StreamWriter
 from mooring_discover.leadership import Leadership
 from mooring_discover.observations import Key, Listed, Observation, Seen, Withdrawn
 from mooring_discover.owner import Clock, Owner
@@ -103,7 +103,7 @@ class Site:
         self.stream_length = stream_length
         self._namespace = namespace
         self._names = RedisNames(namespace)
-        self._url = server.url
+        self._server = server
         self._redis = redis.Redis(port=server.port)
         self._streams: list[RedisStream] = []
         self.asked = Trap()
@@ -127,7 +127,7 @@ class Site:
     def started(self) -> Discover:
         """Return a further discover, which has heard nothing yet."""
         life = Life()
-        stream = struck_stream(self._url, self._names, self._trap, life)
+        stream = struck_stream(self._server.url, self._names, self._trap, life)
         self._streams.append(stream)
         return Discover(self.asked.guard(stream, STREAM, life), life, self, f"discover-{len(self._streams)}")
 
@@ -163,8 +163,7 @@ class Site:
 
     def empty(self) -> None:
         """Let Redis forget everything."""
-        for key in self._redis.scan_iter(f"{self._namespace}:*"):
-            self._redis.delete(key)
+        empty(self._server, self._namespace)
 
     def lead_expires(self) -> None:
         """Let the time pass after which a leader that died is no leader any more."""
@@ -206,12 +205,6 @@ class Site:
                 return
         raise AssertionError(f"does not come to rest: {self.discover.owner.trouble}")
 
-    def never_removed(self, one: Instance) -> None:
-        """Assert that no entry says that this instance went."""
-        removed = [raw for raw in self.stream.tail(10_000) if raw.fields["type"] == "instance-removed"]
-        gone = [raw.sequence for raw in removed if raw.fields["key"] == catalog_field(*one.key)]
-        assert not gone, f"{one.key} was removed while it was held, by entries {gone}"
-
     def ending(self) -> Ending:
         """Assert that the stream is a legal history that the proxy followed, and return what it came to."""
         check(self.stream)
@@ -237,3 +230,17 @@ def _essence(record: Instance | Binding) -> Instance | Binding:
     if isinstance(record, Binding):
         return record
     return evolve(record, cause="", seen_docker=None, seen_registry=None)
+
+
+def empty(server: RedisServer, namespace: str) -> None:
+    """Let a Redis forget everything below a namespace."""
+    with redis.Redis(port=server.port) as client:
+        for key in client.scan_iter(f"{namespace}:*"):
+            client.delete(key)
+
+
+def never_removed(stream: StreamReader, one: Instance) -> None:
+    """Assert that no entry says that this instance went."""
+    removed = [raw for raw in stream.tail(10_000) if raw.fields["type"] == "instance-removed"]
+    gone = [raw.sequence for raw in removed if raw.fields["key"] == catalog_field(*one.key)]
+    assert not gone, f"{one.key} was removed while it was held, by entries {gone}"

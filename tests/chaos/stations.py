@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import redis
 from attrs import frozen
 
 from mooring.catalog import Catalog
@@ -21,6 +20,7 @@ from mooring_proxy.proxy import Standing
 from tests.chaos.commands import struck_stream
 from tests.chaos.crashing import Life, Trap
 from tests.chaos.seams import READER
+from tests.chaos.sites import empty
 from tests.chaos.tables import Proxy
 from tests.servers import RedisServer
 from tests.streams import batch_of, begun
@@ -43,11 +43,10 @@ class Station:
 
     def __init__(self, server: RedisServer, namespace: str, directory: Path, trap: Trap, always: Instance) -> None:
         self.asked = Trap()
-        self._url = server.url
+        self._server = server
         self._names = RedisNames(namespace)
         self._directory = directory
         self._trap = trap
-        self._redis = redis.Redis(port=server.port)
         self._stream = RedisStream.from_url(server.url, self._names)
         self._streams = [self._stream]
         self._truth: dict[Position, Catalog] = {}
@@ -85,8 +84,7 @@ class Station:
 
     def empty(self) -> None:
         """Let Redis forget everything."""
-        for key in self._redis.scan_iter(f"{self._names.namespace}:*"):
-            self._redis.delete(key)
+        empty(self._server, self._names.namespace)
 
     def _head(self) -> Head:
         head = self._stream.head()
@@ -98,7 +96,7 @@ class Station:
     def _start(self) -> None:
         """Begin a life of the proxy: what an earlier one stored is there, whole, and was true when it was stored."""
         self._life = Life()
-        stream = struck_stream(self._url, self._names, self._trap, self._life)
+        stream = struck_stream(self._server.url, self._names, self._trap, self._life)
         reader = self.asked.guard(stream, READER, self._life)
         self._streams.append(stream)
         self.stored = state_dir.load(self._directory)
@@ -151,4 +149,3 @@ class Station:
         self.empty()
         for stream in self._streams:
             stream.close()
-        self._redis.close()

@@ -2,24 +2,53 @@
 
 import itertools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from attrs import evolve
 
+from mooring.etcd.address import parse_etcd_address
 from mooring.ports import KEPT_SECONDS
 from mooring.redis.stream import StreamWriter
 from mooring_discover.observations import Answering, Silent
 from tests.chaos.commands import load_scripts
-from tests.chaos.crashing import Call, Fate, Story, Trap, tried_at_every_call, tried_twice
-from tests.chaos.sites import SOURCE, Ending, Site, binding, fleet, instance
-from tests.servers import RedisServer
+from tests.chaos.crashing import (
+    Call,
+    Crash,
+    Fate,
+    Moment,
+    Side,
+    Story,
+    Trap,
+    killed_at_every,
+    tried_at_every_call,
+    tried_twice,
+)
+from tests.chaos.killed import Mortal, run_discover
+from tests.chaos.sites import SOURCE, Ending, Site, binding, empty, fleet, instance, never_removed
+from tests.chaos.tables import Proxy
+from tests.checker import check
+from tests.integration import discovers as integration
+from tests.integration.discovers import open_site
+from tests.servers import EtcdServer, RedisServer
 
 IN_PROCESS = (Fate.OUTAGE, Fate.DEATH)
 PAIRS = 12
 NAMES = ("large", "changes", "trims", "silence", "emptied", "handover", "overtaken", "ports")
 PURPOSES = {"lead", "resign", "begin", "append epoch", "append facts", "append head alone", "trim"}
+STREAM_LENGTH = 5
+# What the whole discover writes to Redis in the life below; its second process finds a stream that is there.
+KILLED_AT = [
+    Moment(1, "lead.lua"),
+    *(Moment(1, "begin.lua", number) for number in (1, 2)),
+    *(Moment(1, "append.lua", number) for number in (1, 2)),
+    Moment(1, "trim.lua"),
+    Moment(1, "resign.lua"),
+    Moment(2, "lead.lua"),
+    Moment(2, "append.lua"),
+]
 WRITING_COMMANDS = {"append.lua", "begin.lua", "lead.lua", "resign.lua", "trim.lua"}
 STEADY, OTHER = instance("steady", port=8001), instance("other", port=8002)
 
@@ -133,7 +162,7 @@ class Stories:
             return self._ended(site)
 
     def _ended(self, site: Site) -> Ending:
-        site.never_removed(STEADY)
+        never_removed(site.stream, STEADY)
         return site.ending()
 
 
@@ -165,3 +194,80 @@ def test_every_kind_of_write_is_struck(stories: Stories) -> None:
     assert {call.purpose for call in commands if call.writes} == WRITING_COMMANDS
     assert {call.method for call in stories.asked} >= {name for name in vars(StreamWriter) if not name.startswith("_")}
     assert {call.purpose for call in stories.asked if call.writes} == PURPOSES
+
+
+def test_killed(
+    own_etcd_server: EtcdServer,
+    redis_server: RedisServer,
+    namespace: str,
+    tmp_path: Path,
+    measured: Callable[[str], None],
+) -> None:
+    """The whole discover, killed at each kind of write to Redis: the next one appends what is missing, and no more."""
+    load_scripts(redis_server.port)
+    numbers = itertools.count(1)
+
+    def play(crash: Crash, process: int) -> int:
+        name = f"{namespace}-{next(numbers)}"
+        directory = tmp_path / name
+        directory.mkdir()
+        discover = Mortal(directory / "log", crash, process)
+        with open_site(own_etcd_server, redis_server, directory, name) as site:
+            try:
+                _live(site, redis_server, discover)
+            finally:
+                discover.kill()
+        return discover.deaths
+
+    measured(f"discover: {killed_at_every(KILLED_AT, play)} runs with a real kill -9")
+
+
+@pytest.mark.parametrize("side", Side)
+def test_killed_over_the_identity_of_a_store(
+    own_etcd_server: EtcdServer, redis_server: RedisServer, namespace: str, tmp_path: Path, side: Side
+) -> None:
+    """Killed at the one thing that it writes to etcd, who the store is, it is followed by one that goes on with it."""
+    discover = Mortal(tmp_path / "log", Crash(1, side, Fate.SIGKILL, "put store"))
+    with open_site(own_etcd_server, redis_server, tmp_path, namespace) as site:
+        try:
+            _live(site, redis_server, discover)
+        finally:
+            discover.kill()
+    assert discover.deaths == 1
+
+
+def _live(site: integration.Site, server: RedisServer, discover: Mortal) -> None:
+    """Let instances come, change and go, Redis be emptied, and discover end in order and be followed by another."""
+    steady, changing, going = (integration.instance(name) for name in ("a", "b", "c"))
+    begin = (run_discover, parse_etcd_address(site.source), server.url, site.namespace, STREAM_LENGTH)
+    proxy = Proxy(site.stream)
+    proxy.table.always = frozenset({steady.key})
+
+    def written(**weights: int) -> None:
+        discover.until(lambda: _follows(proxy, site) == weights, f"the catalog to be {weights}")
+        never_removed(site.stream, steady)
+
+    site.host("h1", steady, changing, going)
+    discover.start(*begin)
+    written(a=100, b=100, c=100)
+    for weight in range(1, STREAM_LENGTH):
+        site.put(evolve(changing, weight=weight))
+        written(a=100, b=weight, c=100)
+    site.withdraw(going)
+    written(a=100, b=STREAM_LENGTH - 1)
+    empty(server, site.namespace)
+    written(a=100, b=STREAM_LENGTH - 1)
+    discover.end()
+    site.put(changing)
+    discover.start(*begin)
+    written(a=100, b=100)
+    proxy.catches_up(site.stream)
+    assert proxy.catalog == site.stream.catalog()
+    assert not proxy.table.problems, proxy.table.problems
+    check(site.stream)
+
+
+def _follows(proxy: Proxy, site: integration.Site) -> Mapping[str, int]:
+    """Let the proxy look, and return the weights in a catalog that is complete."""
+    proxy.looks()
+    return {one.id: one.weight for one in site.stream.catalog().instances()} if site.complete() else {}
