@@ -85,7 +85,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs an engine, Compose or machines where there are none, and say so; fail it where they were demanded."""
+    """Skip what needs what is not there, with the reason; fail it where that was demanded."""
     needed = {"docker": why_no_engine, "compose": why_no_compose, "machines": why_no_machines}
     for marker, why_not in needed.items():
         if item.get_closest_marker(marker) and (reason := why_not()):
