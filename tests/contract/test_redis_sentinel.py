@@ -129,7 +129,9 @@ def test_a_reader_leaves_an_isolated_primary(scene: Scene, measured: Callable[[s
             found.result(LONG_SECONDS)
     measured(f"a blocked reader left an isolated primary after {time.monotonic() - began:.1f} s")
     assert time.monotonic() - began < NOTICED_SECONDS
-    # Also by the other connection, which was at the old one and idle.
+    # Also this thread's connection, which was idle at the old one, is not used again.
+    with pytest.raises(Unavailable, match="the primary is another one now"):
+        stream.run_id()
     assert [stream.run_id(), stream.head()] == [run_id(scene.second), None]
 
 
@@ -146,6 +148,17 @@ def test_no_connection_sends_to_the_old_primary_once_another_has_learnt_of_the_n
         name(scene.one, scene.second)
         wait_until(lambda: new in asked(), "the new primary to be asked")
         assert set(asked()) <= {new}
+
+
+def test_nobody_is_moved_without_a_word(scene: Scene) -> None:
+    """A connection that broke while it was idle would be opened anew elsewhere, between two calls that go together."""
+    stream = scene.stream(scene.one.port)
+    assert stream.run_id() == run_id(scene.first)
+    name(scene.one, scene.second)
+    tell(scene.first, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    with pytest.raises(Unavailable, match="the primary is another one now"):
+        stream.run_id()
+    assert stream.run_id() == run_id(scene.second)
 
 
 def _asked(stream: RedisStream) -> str:

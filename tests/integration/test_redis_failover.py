@@ -121,6 +121,7 @@ def test_a_failover_while_discover_is_dead(one_sentinel: Stand) -> None:
         at.redis.await_primary(at.redis.second)
         wait_until(lambda: {state["redis"] for state in at.states()} == {"answers"}, "the proxies to be back")
         holds_for(3, lambda: [state["sequence"] for state in at.states()] == applied, "they keep what they know")
+        wait_until(at.site.head, "the new primary to be asked")
         head = at.site.head()
         assert head is not None
         assert all(head.sequence < int(str(sequence)) for sequence in applied)

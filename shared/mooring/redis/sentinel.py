@@ -5,7 +5,8 @@ Three rules, since after a failover the old primary may still answer, and may it
 - Every new connection asks the sentinels, goes where most of them say, and asks there for its ROLE.
 - Before a command, when the last look is more than a second ago, both are asked again. A read is blocked for two
   seconds at most, so a reader on an isolated primary, whom Redis tells nothing, leaves it within some three seconds.
-- As soon as one connection of a client has learnt of another primary, no other one sends to the old one any more.
+- As soon as one connection of a client has learnt of another primary, no other one sends to the old one any more. And
+  nobody is moved without a word: a thread's first command after that fails, so that no picture is made of two servers.
 
 Silence of all sentinels ends no connection: no news is not bad news. But none is opened either.
 
@@ -20,7 +21,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
-from threading import Lock
+from threading import Lock, local
 from typing import Any, Final
 
 from redis import Connection, Redis, SSLConnection
@@ -71,6 +72,7 @@ class Primary:
         self._asking = Lock()
         self._named: Where | None = None
         self._asked_at = 0.0
+        self._of_thread = local()
 
     def find(self) -> Where:
         """Ask the sentinels where the primary is.
@@ -93,6 +95,12 @@ class Primary:
             finally:
                 self._asking.release()
         return self._named == where
+
+    def has_moved(self, where: Where) -> bool:
+        """Whether this thread has asked elsewhere before; said once."""
+        before = getattr(self._of_thread, "where", where)
+        self._of_thread.where = where
+        return bool(before != where)
 
     def _ask(self) -> Where | None:
         fresh = [one for one in self._sentinels if not one.is_shunned]
@@ -128,8 +136,11 @@ class ToPrimary(Connection):
         """See the library: called before each command, and also during the greeting."""
         if self._looked_at is None:
             return
-        if not self._primary.is_at((self.host, self.port)):
+        where = (self.host, self.port)
+        if not self._primary.is_at(where):
             self._leave(f"the sentinels name another primary than {self.host}:{self.port}")
+        if self._primary.has_moved(where):
+            self._leave(f"the primary is another one now: {self.host}:{self.port}")
         if time.monotonic() - self._looked_at > LOOK_SECONDS:
             self.ask_role()
         super().check_health()  # type: ignore[no-untyped-call]
