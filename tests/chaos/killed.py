@@ -103,6 +103,10 @@ class Mortal:
         """Wait until it runs and something is so."""
         wait_until(lambda: self.lives() and condition(), lambda: f"{what}:\n{self._log.read_text()[-2000:]}")
 
+    def was_killed(self) -> None:
+        """Wait until it was killed: what it was killed after may be seen before it is dead."""
+        wait_until(lambda: self.deaths > 0 or not self.lives(), "the crash")
+
     def kill(self) -> None:
         """End it whatever it does."""
         if self._process is not None and _status(self._process) is None:

@@ -261,6 +261,11 @@ def _live(site: integration.Site, server: RedisServer, discover: Mortal) -> None
     site.put(changing)
     discover.start(*begin)
     written(a=100, b=100)
+    discover.end()
+    _agree(proxy, site)
+
+
+def _agree(proxy: Proxy, site: integration.Site) -> None:
     proxy.catches_up(site.stream)
     assert proxy.catalog == site.stream.catalog()
     assert not proxy.table.problems, proxy.table.problems

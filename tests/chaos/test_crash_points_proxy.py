@@ -199,6 +199,8 @@ def _live(stream: RedisStream, begin: tuple[Any, ...], directory: Path, proxy: M
     proxy.until(lambda: stored() == head.sequence, "the first table to be stored")
     last = grow(InstanceRemoved(OTHER), InstanceAdded(NEW), head=head)
     proxy.until(lambda: stored() == last.sequence, "the last table to be stored")
+    proxy.was_killed()
+    proxy.until(lambda: stored() == last.sequence, "the successor to know the last table")
 
 
 def test_killed_while_storing(tmp_path: Path, measured: Callable[[str], None]) -> None:
