@@ -23,7 +23,7 @@ from tests.integration.onlookers import Onlooker, append, environment, hand_writ
 from tests.parts import MOORING
 from tests.servers import EtcdServer, RedisServer
 from tests.streams import begun, setting, written
-from tests.waiting import wait_until
+from tests.waiting import holds_for, wait_until
 
 
 @pytest.fixture
@@ -202,6 +202,24 @@ def test_following_tells_what_was_trimmed_away_before_it_was_read(
     # A page that was asked for before it stood still may have come from before the trimming.
     assert shown[-105:] == [*range(700, 805)]
     assert len(shown) == len({*shown})
+
+
+def test_an_entry_that_no_reading_gets_past_is_shown_once_and_tires_nobody(
+    own_redis_server: RedisServer, namespace: str, tmp_path: Path
+) -> None:
+    """After `XADD mooring:events 4-1` no read waits any more; whoever follows still asks only now and then."""
+    with hand_written(own_redis_server, namespace), redis.Redis(port=own_redis_server.port) as client:
+
+        def reads() -> int:
+            calls: int = client.info("commandstats")["cmdstat_xread"]["calls"]
+            return calls
+
+        client.xadd(f"{namespace}:events", {"hello": "there"}, id="4-1")
+        with onlooker(tmp_path, ("events", *options(own_redis_server, namespace), "--follow")) as following:
+            following.wait_for("hello=there")
+            before = reads()
+            holds_for(1.5, lambda: reads() - before < 20, "it reads now and then")
+            assert sum("hello=there" in line for line in following.lines()) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import Final, TypeAlias
 
 from attrs import frozen
 
-from mooring.commands.tables import harmless, moment
+from mooring.commands.tables import Columns, harmless, moment
 from mooring.documents import load
 from mooring.entries import Entry, decode_entry
 from mooring.errors import EntryError
@@ -48,6 +48,15 @@ def read(raw: RawEntry) -> Readable | Unreadable:
     except EntryError as error:
         return Unreadable(raw, error.reason)
     return Unreadable(raw, f"there is no type {raw.fields['type']!r} here") if entry is None else (raw, entry)
+
+
+def lines_of(columns: Columns, items: Sequence[Item], zone: tzinfo | None) -> list[str]:
+    """Return the rows of a table, and between them the lines that are none."""
+    rows = [row(item, zone) for item in items if isinstance(item, tuple)]
+    laid_out = columns.lines(rows)
+    titles = len(laid_out) - len(rows)
+    below = iter(laid_out[titles:])
+    return [*laid_out[:titles], *(next(below) if isinstance(item, tuple) else text(item) for item in items)]
 
 
 def row(readable: Readable, zone: tzinfo | None) -> tuple[str, ...]:

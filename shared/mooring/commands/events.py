@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final, TypeAlias
 
@@ -14,7 +14,7 @@ import click
 from mooring.backoff import Backoff
 from mooring.cli import Command, Parsed, option, stop_with
 from mooring.commands.choosing import Choice, Since, parse_since
-from mooring.commands.entry_forms import TITLES, Item, Notice, document, json_line, read, row, text
+from mooring.commands.entry_forms import TITLES, Notice, document, json_line, lines_of, read
 from mooring.commands.reading import begin, go_on
 from mooring.commands.stream_options import stream_options
 from mooring.commands.tables import Columns
@@ -91,20 +91,11 @@ def teller(*, json: bool) -> Tell:
 
     def tell(told: Iterable[Told]) -> None:
         items = [one if isinstance(one, Notice) else read(one) for one in told]
-        lines = [json_line(document(item)) for item in items] if json else lines_of(columns, items)
+        lines = [json_line(document(item)) for item in items] if json else lines_of(columns, items, None)
         if lines:
             click.echo("\n".join(lines))
 
     return tell
-
-
-def lines_of(columns: Columns, items: Sequence[Item]) -> list[str]:
-    """Return the rows of a table, and between them the lines that are none."""
-    rows = [row(item, None) for item in items if isinstance(item, tuple)]
-    laid_out = columns.lines(rows)
-    titles = len(laid_out) - len(rows)
-    below = iter(laid_out[titles:])
-    return [*laid_out[:titles], *(next(below) if isinstance(item, tuple) else text(item) for item in items)]
 
 
 def tell_once(stream: StreamReader, choice: Choice, tell: Tell) -> None:

@@ -16,7 +16,6 @@ from mooring.cli import Command, option
 from mooring.commands.entry_forms import json_line
 from mooring.commands.overview import (
     Overview,
-    ProxyStanding,
     first_lacking,
     proxy_of,
     services_of,
@@ -75,7 +74,10 @@ def look(stream: StreamReader, at: float) -> Overview:
         head, lead = stream.head(), stream.leader()
         catalog, unreadable = read_catalog(stream)
         ports = stream.ports()
-        proxies = tuple(_proxy(stream, name, said, head, at) for name, said in sorted(announced.items()))
+        proxies = tuple(
+            proxy_of(name, said, head, waiting_seconds=_waiting_seconds(stream, said, head, at))
+            for name, said in sorted(announced.items())
+        )
     except (Unavailable, InvalidInput) as error:
         return Overview(at=at, failure=str(error))
     return Overview(
@@ -91,7 +93,6 @@ def look(stream: StreamReader, at: float) -> Overview:
     )
 
 
-def _proxy(stream: StreamReader, name: str, said: Mapping[str, str], head: Head | None, at: float) -> ProxyStanding:
+def _waiting_seconds(stream: StreamReader, said: Mapping[str, str], head: Head | None, at: float) -> float | None:
     lacks = first_lacking(said, head)
-    waiting_seconds = None if lacks is None else max(0.0, at - appended_at(stream, lacks))
-    return proxy_of(name, said, head, waiting_seconds=waiting_seconds)
+    return None if lacks is None else max(0.0, at - appended_at(stream, lacks))

@@ -1,4 +1,4 @@
-"""What `mooring events` shows of an entry, and which it shows."""
+"""An entry as a row and as a JSON object: what it says, and also when it cannot be read."""
 
 from __future__ import annotations
 
@@ -11,46 +11,26 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from mooring.commands.choosing import Ago, Choice, FromSequence, Since, parse_since
-from mooring.commands.entry_forms import TITLES, Notice, Unreadable, document, json_line, read, row, text
-from mooring.commands.events import lines_of
-from mooring.commands.tables import Columns, duration, harmless, moment
+from mooring.commands.choosing import Choice
+from mooring.commands.entry_forms import TITLES, Notice, Unreadable, document, json_line, lines_of, read, row, text
+from mooring.commands.tables import Columns, harmless
 from mooring.documents import encode_instance
 from mooring.entries import Entry, encode_entry
-from mooring.facts import (
-    BindingAdded,
-    EpochBegan,
-    Fact,
-    InstanceAdded,
-    InstanceChanged,
-    InstanceRemoved,
-    SettingChanged,
-    SettingRemoved,
-    SourceLost,
-)
-from mooring.model import Address, Binding, Instance, Json
+from mooring.facts import EpochBegan, Fact, InstanceAdded, SettingChanged, SettingRemoved
+from mooring.model import Address, Instance, Json
 from mooring.redis.stream import RawEntry
 from mooring.selector import parse_selector
 from tests.strategies import entries
+from tests.unit.shared.commands.making import raw_of
 
 GOLDEN = Path(__file__).parents[3] / "golden/v1"
-WEB = Instance(
-    service="web/v1", id="h:web.1:80", address=Address("10.0.0.5", 80), path="/services/web/v1/a", tags=("eu",)
-)
-ELSEWHERE = Instance(service="web/v1", id="h:web.1:80", address=Address("10.0.0.5", 80), path="/services/b", tags=())
-BINDING = Binding(key="h/c/BACKEND_WEB", service="web/v1", port=80, tags=("eu",))
+WEB = Instance(service="web/v1", id="h:web.1:80", address=Address("10.0.0.5", 80))
 
 
 def golden(name: str) -> RawEntry:
     """Return an entry whose wire form is frozen."""
     lines = (GOLDEN / f"{name}.txt").read_text().splitlines()
     return RawEntry(7, dict(line.split(" ", 1) for line in lines))
-
-
-def raw_of(fact: Fact) -> RawEntry:
-    """Return a fact as it stands in a stream."""
-    entry = Entry(sequence=7, incarnation="life", epoch=1, at=1.0, fact=fact, source="etcd://h:1/s", seen_stream=2.0)
-    return RawEntry(7, encode_entry(entry))
 
 
 TIME, SOURCE = "2025-11-20 10:20:00.750", "etcd://10.0.0.9:2379/services"
@@ -140,90 +120,11 @@ def test_rows_and_other_lines_keep_their_order() -> None:
     """Titles come once; a notice stands where it belongs, and later rows below the columns of the earlier."""
     columns = Columns(TITLES)
     one, unreadable = read(raw_of(SettingChanged("a", "b"))), read(RawEntry(8, {}))
-    first = lines_of(columns, [Notice("x"), one, unreadable, one])
+    first = lines_of(columns, [Notice("x"), one, unreadable, one], UTC)
     assert [line.split(" ")[0] for line in first] == ["sequence", "--", "7", "--", "7"]
-    (later,) = lines_of(columns, [read(raw_of(EpochBegan("somebody with a long name")))])
+    (later,) = lines_of(columns, [read(raw_of(EpochBegan("somebody with a long name")))], UTC)
     assert later.index("epoch-began") == first[0].index("type")
-    assert lines_of(columns, []) == []
-
-
-def test_columns_only_get_wider() -> None:
-    """Each piece of a table is laid out for the widest cells so far."""
-    columns = Columns(("a", "b"))
-    assert columns.lines([("1", "2")]) == ["a  b", "1  2"]
-    assert columns.lines([("long", "2")]) == ["long  2"]
-    assert columns.lines([("1", "2")]) == ["1     2"]
-
-
-CHOICES = [
-    (Choice(), InstanceAdded(WEB), True),
-    (Choice(types=frozenset({"instance-added"})), InstanceAdded(WEB), True),
-    (Choice(types=frozenset({"instance-removed"})), InstanceAdded(WEB), False),
-    (Choice(selector=parse_selector("web/v1")), InstanceAdded(WEB), True),
-    (Choice(selector=parse_selector("web")), InstanceAdded(WEB), False),
-    (Choice(selector=parse_selector("web/*")), InstanceRemoved(WEB), True),
-    (Choice(selector=parse_selector("web/v1[eu]")), InstanceRemoved(ELSEWHERE), False),
-    (Choice(selector=parse_selector("/services/web")), InstanceChanged(ELSEWHERE, WEB), True),
-    (Choice(selector=parse_selector("/services/web")), InstanceChanged(WEB, ELSEWHERE), True),
-    (Choice(selector=parse_selector("/services/web")), InstanceChanged(ELSEWHERE, ELSEWHERE), False),
-    (Choice(selector=parse_selector("web/v1[eu]")), BindingAdded(BINDING), True),
-    (Choice(selector=parse_selector("web/v1[us]")), BindingAdded(BINDING), False),
-    (Choice(selector=parse_selector("db")), BindingAdded(BINDING), False),
-    (Choice(selector=parse_selector("*")), SourceLost("s", "r"), False),
-    (Choice(types=frozenset({"binding-added"}), selector=parse_selector("web/v1")), InstanceAdded(WEB), False),
-]
-
-
-@pytest.mark.parametrize(("choice", "fact", "is_wanted"), CHOICES)
-def test_who_asks_for_a_service_or_a_type_gets_what_concerns_it(choice: Choice, fact: Fact, is_wanted: bool) -> None:
-    """A change concerns what an instance was and what it is; a source concerns no service."""
-    assert choice.wants(raw_of(fact)) is is_wanted
-
-
-@pytest.mark.parametrize(
-    ("said", "since"),
-    [
-        ("1", FromSequence(1)),
-        ("4711", FromSequence(4711)),
-        ("250ms", Ago(0.25)),
-        ("30s", Ago(30.0)),
-        ("10m", Ago(600.0)),
-        ("2h", Ago(7200.0)),
-        ("1d", Ago(86400.0)),
-    ],
-)
-def test_since_is_a_sequence_or_a_duration(said: str, since: Since) -> None:
-    """A bare number is an entry, one with a unit is how long ago."""
-    assert parse_since(said) == since
-
-
-@pytest.mark.parametrize("said", ["", "m", "-1", "1.5h", "1 h", "yesterday", "²", "3w"])
-def test_anything_else_is_refused_with_what_is_expected(said: str) -> None:
-    """The message says how to write it."""
-    with pytest.raises(ValueError, match="expected the sequence of an entry, or a duration like 30s"):
-        parse_since(said)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(-1, "0 s"), (0.9, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (172800, "2 days")],
-)
-def test_a_duration_is_said_in_the_unit_that_one_would_say(seconds: float, words: str) -> None:
-    """Two of the larger unit at least."""
-    assert duration(seconds) == words
-
-
-def test_a_moment_that_no_calendar_has_is_shown_as_it_is() -> None:
-    """A stranger's number ends no command."""
-    assert moment(1763634000.75, UTC) == "2025-11-20 10:20:00.750"
-    assert moment(1e30, UTC) == "1e+30"
-
-
-@pytest.mark.parametrize("evil", ["\x1b[31m", "a\nb", "\u202e", "\x9b", "\x00"])
-def test_what_would_move_a_cursor_is_made_visible(evil: str) -> None:
-    """Control characters, line ends and marks that turn the direction are spelled out."""
-    assert harmless(evil).isprintable()
-    assert harmless("größe – 1") == "größe – 1"
+    assert lines_of(columns, [], UTC) == []
 
 
 def test_a_document_is_ascii() -> None:
