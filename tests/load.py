@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
@@ -24,6 +25,7 @@ from tests.waiting import wait_until
 __all__ = ["Load", "Outcome"]
 
 ROOT = Path(__file__).parents[1]
+CLOCK_SECONDS = 1.0
 
 
 class Load:
@@ -66,7 +68,9 @@ class Load:
 
     def since(self, moment: float) -> tuple[Outcome, ...]:
         """Return what was sent after a moment (epoch seconds) and has ended."""
-        return tuple(outcome for outcome in self.outcomes if outcome.at >= moment)
+        # Noted in the order in which they ended: before the newest that had ended by then, none was sent later.
+        newest = takewhile(lambda one: one.at + one.seconds >= moment - CLOCK_SECONDS, reversed(self._outcomes))
+        return tuple(outcome for outcome in newest if outcome.at >= moment)[::-1]
 
     def await_answers(self, wanted: Callable[[Counter[tuple[Address, str]]], bool], seconds: float = 15) -> float:
         """Wait until the answers sent from now on, counted by (target, instance), are as wanted; return how long."""
