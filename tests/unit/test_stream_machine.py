@@ -5,6 +5,7 @@ The model is what stood at each position of the stream: a plain dictionary, fold
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -26,7 +27,7 @@ from mooring_proxy.following import Froze, Known, Position, Updated
 from mooring_proxy.stored_table import decode_known, encode_known
 from mooring_proxy.stream import StreamFollower
 from tests.checker import check
-from tests.fates import DEATHS, FAILURES, FINE, Fated, Killed
+from tests.fates import DEATHS, FAILURES, FINE, KILLED, LOST, Fated, Killed
 
 SOURCE: Final = "etcd://registry/services"
 LEAD_SECONDS: Final = 5.0
@@ -37,14 +38,15 @@ PAGE: Final = 2  # and so few at a time that it stops in the middle of a batch
 NAMES = st.sampled_from("abcdef")
 DISCOVERS = st.sampled_from(["first", "second"])
 PROXIES = st.sampled_from(["left", "right"])
+RARELY = st.sampled_from([False, False, False, True])
 ACCIDENTS: Final = ("trimmed", "flushed", "wiped", "deleted", "scribbled", "failed over", "read by a later version")
 # What may befall each of the next calls: nothing, a failure, death, or something that happens just before it.
 DISCOVER_FATES = st.lists(
-    st.sampled_from([FINE, FINE, *FAILURES, *DEATHS, *ACCIDENTS[:-1], "other discover turns", "seconds pass"]),
-    max_size=8,
+    st.sampled_from([FINE, *FAILURES, *DEATHS, "trimmed", "flushed", "failed over", "the other leads"]), max_size=6
 )
 PROXY_FATES = st.lists(
-    st.sampled_from([FINE, FINE, *FAILURES, *DEATHS, *ACCIDENTS[:-1], "discovers turn", "much changes"]), max_size=8
+    st.sampled_from([FINE, FINE, LOST, KILLED, "trimmed", "flushed and mended", "failed over", *["much changes"] * 3]),
+    max_size=5,
 )
 
 
@@ -161,7 +163,7 @@ class Streams(RuleBasedStateMachine):
         super().__init__()
         self.now = 1000.0
         self.redis = MemoryStream(self.time)
-        self.replica = self.redis.replicate()
+        self.replicas = deque([self.redis.replicate()], maxlen=3)
         self.held: dict[str, Instance] = {}
         self.incarnations = 0
         self.changes = 0
@@ -201,12 +203,15 @@ class Streams(RuleBasedStateMachine):
             self.see(name, 0)
         if turns:
             self.take_turns()
+            self.proxies["left"].follow(4, [])
 
     @rule(name=NAMES, version=st.integers(0, 2))
     def see(self, name: str, version: int) -> None:
         """An instance is there, or is not as it was."""
         address = Address("10.0.0.1", 1000 + 10 * ord(name) + version)
-        self.held[name] = Instance(service=f"web/{ord(name) % 2}", id=name, address=address, host="h", port=80)
+        self.held[name] = Instance(
+            service=f"web/{ord(name) % 2}", id=name, address=address, host="h", port=8000 + version
+        )
         self.tell(Seen(SOURCE, "2", self.now, self.held[name]))
 
     @rule(name=NAMES, is_told=st.booleans())
@@ -216,17 +221,14 @@ class Streams(RuleBasedStateMachine):
             withdrawn = Withdrawn(SOURCE, "3", self.now, gone.key, "stopped")
             self.tell(withdrawn if is_told else Gone(SOURCE, "3", self.now, gone.key, expired=False))
 
-    @rule()
-    def start_over(self) -> None:
-        """Both discovers list the registry anew."""
-        self.tell(self.listing())
-
     # What the programs do
 
-    @rule(name=DISCOVERS, fates=DISCOVER_FATES)
-    def turn(self, name: str, fates: list[str]) -> None:
-        """A discover takes a turn, whether it leads or only believes so."""
+    @rule(name=DISCOVERS, is_restarted=RARELY, fates=DISCOVER_FATES)
+    def turn(self, name: str, is_restarted: bool, fates: list[str]) -> None:
+        """A discover takes a turn, whether it leads or only believes so; perhaps the first after it was killed."""
         self.turning = name
+        if is_restarted:
+            self.discovers[name].restart()
         self.discovers[name].turn(fates)
 
     @rule(name=DISCOVERS, fates=st.lists(st.sampled_from([FINE, *FAILURES]), max_size=1))
@@ -241,21 +243,13 @@ class Streams(RuleBasedStateMachine):
             discover.strive([])
             discover.turn([])
 
-    @rule(name=DISCOVERS)
-    def restart_discover(self, name: str) -> None:
-        """A discover is killed and started anew."""
-        self.discovers[name].restart()
-
-    @rule(name=PROXIES, turns=st.integers(1, 6), fates=PROXY_FATES)
-    def follow(self, name: str, turns: int, fates: list[str]) -> None:
-        """A proxy looks at the stream, and things happen while it does."""
+    @rule(name=PROXIES, is_restarted=RARELY, keeps_table=st.booleans(), turns=st.integers(1, 8), fates=PROXY_FATES)
+    def follow(self, name: str, is_restarted: bool, keeps_table: bool, turns: int, fates: list[str]) -> None:
+        """A proxy looks at the stream, perhaps after it was killed, and things happen while it does."""
         self.turning = ""
+        if is_restarted:
+            self.proxies[name].restart(keeps_table=keeps_table)
         self.proxies[name].follow(turns, fates)
-
-    @rule(name=PROXIES, keeps_table=st.booleans())
-    def restart_proxy(self, name: str, keeps_table: bool) -> None:
-        """A proxy is killed and started anew, with or without its stored table."""
-        self.proxies[name].restart(keeps_table=keeps_table)
 
     # What happens to Redis, and time
 
@@ -275,17 +269,18 @@ class Streams(RuleBasedStateMachine):
             case "scribbled":
                 self.redis.scribble({"by": "hand"})
             case "failed over":
-                self.redis.fail_over(self.replica)
+                self.redis.fail_over(self.replicas[0])
             case "read by a later version":
                 self._write_as_a_later_version()
             case "much changes":
                 self._change_much()
-            case "seconds pass":
+            case "the other leads":
                 self.now += LEAD_SECONDS + 1
-            case "other discover turns" | "discovers turn":
                 for name in self.discovers.keys() - {self.turning}:
                     self.discovers[name].strive([])
                     self.discovers[name].turn([])
+            case "flushed and mended":
+                self.have_an_accident_mended("flushed", ["a", "b", "c", "d", "e"])
 
     def _change_much(self) -> None:
         """Change three instances, and have that written."""
@@ -297,13 +292,15 @@ class Streams(RuleBasedStateMachine):
     def _write_as_a_later_version(self) -> None:
         """Append what a later Mooring may say and this one passes over."""
         head = self.redis.head()
-        if head is not None and head.sequence and self.redis.tail(1)[-1].sequence == head.sequence:
+        if head is None or head.run_id != self.redis.run_id():
+            return  # it would begin anew
+        if head.sequence and self.redis.tail(1)[-1].sequence == head.sequence:
             self.redis.intrude(
                 {"v": "1", "type": "tide-turned", "incarnation": head.incarnation, "epoch": str(head.epoch)}
             )
             self.record()
 
-    @rule(what=st.sampled_from(ACCIDENTS), names=st.lists(NAMES, max_size=3))
+    @rule(what=st.sampled_from(ACCIDENTS), names=st.lists(NAMES, max_size=5))
     def have_an_accident_mended(self, what: str, names: list[str]) -> None:
         """Something happens to Redis, and before any proxy looks, discover has noticed and gone on."""
         self.happen(what)
@@ -313,11 +310,6 @@ class Streams(RuleBasedStateMachine):
             self.lose(name, is_told=True) if name in self.held else self.see(name, 0)
         self.take_turns()
 
-    @rule()
-    def replicate(self) -> None:
-        """The replica catches up; from now on it falls behind again."""
-        self.replica = self.redis.replicate()
-
     @rule(is_away=st.booleans())
     def cut(self, is_away: bool) -> None:
         """Redis is out of everybody's reach, or is back."""
@@ -325,7 +317,7 @@ class Streams(RuleBasedStateMachine):
         for connection in (*(one.connection for one in discovers), *(one.connection for one in proxies)):
             connection.is_away = is_away
 
-    @rule(seconds=st.sampled_from([0.3, 1.5, 6.0, 20.0]))
+    @rule(seconds=st.sampled_from([0.3, 1.5, 6.0, 61.0]))
     def wait(self, seconds: float) -> None:
         """Time passes; a lead that was not renewed expires."""
         self.now += seconds
@@ -343,6 +335,7 @@ class Streams(RuleBasedStateMachine):
             if raw.sequence <= head.sequence and self.entries.setdefault(here, raw) != raw:
                 raise AssertionError(f"two entries at {here.incarnation} {here}: {self.entries[here]}, {raw}")
             if raw.sequence <= head.sequence and here not in self.past:
+                self.replicas.append(self.redis.replicate())
                 self.past[here] = _folded(self.past[Position(head.incarnation, raw.sequence - 1)], raw)
 
     @invariant()
@@ -367,7 +360,6 @@ class Streams(RuleBasedStateMachine):
     def come_to_rest(self) -> None:
         """Nothing more happens for a while: all proxies, the stream and the registry say the same."""
         self.cut(is_away=False)
-        self.tell(self.listing())
         for _ in range(10):
             self.now += 2.0
             self.take_turns()
@@ -406,5 +398,5 @@ def _folded(before: Mapping[str, Any], raw: RawEntry) -> Model:
     return rest if step.after is None else {**rest, step.key: step.after}
 
 
-Streams.TestCase.settings = settings(stateful_step_count=25)
+Streams.TestCase.settings = settings(stateful_step_count=30)
 TestStreams = Streams.TestCase

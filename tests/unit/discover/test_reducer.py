@@ -1,14 +1,7 @@
-"""What all sources together are taken to hold; after a restart, and against a plain dictionary."""
-
-from collections.abc import Iterable
-
-from attrs import evolve
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+"""What all sources together are taken to hold, also after a restart."""
 
 from mooring.catalog import Catalog, catalog_of
-from mooring.model import Instance, State
+from mooring.model import State
 from mooring_discover.hearing import Silence
 from mooring_discover.observations import Answering, HostGone, HostSeen, Listed, Observation, Silent
 from mooring_discover.reducer import (
@@ -26,7 +19,6 @@ from tests.unit.discover.making import (
     POLICY,
     SECOND,
     deleted,
-    expired,
     fleet,
     instance,
     listed,
@@ -142,97 +134,3 @@ def test_settled_state_remembers_no_origins() -> None:
     gone = hear(known, withdrawn(one.key))
     assert not without_vanished(gone, []).origins
     assert without_vanished(gone, [Catalog(), catalog_of([one])]) is gone
-
-
-class AgainstADictionary(RuleBasedStateMachine):
-    """Two sources say anything in any order, time passes, discover restarts.
-
-    The model is one dictionary per source. Whatever is not marked suspect must be exactly their union, and whatever
-    is must be held by none.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 1000.0
-        self.model: dict[str, dict[str, Instance]] = {FIRST: {}, SECOND: {}}
-        self.listed: set[str] = set()
-        self.known = know_nothing((FIRST, SECOND))
-
-    sources = st.sampled_from([FIRST, SECOND])
-    names = st.sampled_from("abcdefgh")
-
-    def make(self, name: str, weight: int) -> Instance:
-        """Return an instance whose service, host and address follow from its name; only the weight varies."""
-        number = ord(name)
-        return evolve(instance(f"service{number % 2}", name, host=f"host{number % 3}", port=number), weight=weight)
-
-    def hear(self, *observations: Observation) -> None:
-        """Take observations in."""
-        self.known = reduce(self.known, observations, POLICY)
-
-    @rule(source=sources, name=names, weight=st.integers(0, 3))
-    def see(self, source: str, name: str, weight: int) -> None:
-        """An instance is there."""
-        one = self.make(name, weight)
-        self.model[source][name] = one
-        self.hear(seen(one, source=source, at=self.now))
-
-    @rule(source=sources, name=names, how=st.sampled_from([withdrawn, deleted, expired]))
-    def lose(self, source: str, name: str, how: type) -> None:
-        """An instance goes, with or without a word."""
-        self.model[source].pop(name, None)
-        self.hear(how(self.make(name, 0).key, source=source, at=self.now))
-
-    @rule(source=sources, kept=st.sets(names), added=st.sets(names))
-    def list_anew(self, source: str, kept: Iterable[str], added: Iterable[str]) -> None:
-        """A source starts over: it holds some of what it did, and some more."""
-        held = {name: one for name, one in self.model[source].items() if name in kept}
-        self.model[source] = held | {name: self.make(name, 1) for name in added}
-        self.listed.add(source)
-        self.hear(listed(self.model[source].values(), source=source, at=self.now))
-
-    @rule(source=sources)
-    def fall_silent_for_a_moment(self, source: str) -> None:
-        """A source is away and comes back, having lost nothing."""
-        self.hear(Silent(source, self.now, "away"), Answering(source, self.now))
-
-    @rule(seconds=st.floats(1.0, 100.0))
-    def pass_time(self, seconds: float) -> None:
-        """Time passes."""
-        self.now += seconds
-        self.known = tick(self.known, self.now, POLICY)
-
-    @rule()
-    def restart(self) -> None:
-        """Discover starts again from what it had written."""
-        self.known = inherit(know_nothing((FIRST, SECOND)), self.known.shown, self.now)
-        self.listed.clear()
-
-    @rule()
-    def take_the_lead_again(self) -> None:
-        """A discover that knows its sources reads the written catalog anew."""
-        self.known = inherit(settled(self.known), self.known.shown, self.now)
-
-    @invariant()
-    def unmarked_is_the_union(self) -> None:
-        """Once all has settled: what is not suspect is what the sources hold, the first one's version."""
-        if self.listed != {FIRST, SECOND}:
-            return
-        known = tick(tick(self.known, self.now + 2.0, POLICY), self.now + 2.0, POLICY)
-        union = {**self.model[SECOND], **self.model[FIRST]}
-        shown = {one.id: one for one in known.shown.instances()}
-        unmarked = {name: one for name, one in shown.items() if one.state is not State.SUSPECT}
-        assert {name: one.weight for name, one in unmarked.items()} == {name: one.weight for name, one in union.items()}
-        assert not (shown.keys() - unmarked.keys()) & union.keys()
-
-    @invariant()
-    def suspects_leave_while_others_renew(self) -> None:
-        """Long after, with something alive in each source, no suspect is left."""
-        if self.listed != {FIRST, SECOND} or not all(self.model.values()):
-            return
-        late = tick(tick(self.known, self.now + 2.0, POLICY), self.now + 200.0, POLICY)
-        assert all(one.state is not State.SUSPECT for one in late.shown.instances())
-
-
-TestAgainstADictionary = AgainstADictionary.TestCase
-TestAgainstADictionary.settings = settings(stateful_step_count=40)
