@@ -30,7 +30,10 @@ class Driver(Protocol):
         """Return each listener with its backends and counts, for people."""
 
     def stop(self, drain_seconds: float) -> Deferred[None]:
-        """Accept nobody any more, let what is open end within `drain_seconds`, then abort the rest."""
+        """Accept nobody any more, let what is open end within `drain_seconds`, then abort the rest.
+
+        Who is alone with its sockets may accept for some of that time: who comes would wait for nobody.
+        """
 
     def abort(self) -> None:
         """End what is open now."""

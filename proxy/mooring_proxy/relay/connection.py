@@ -19,7 +19,7 @@ from mooring_proxy.pool import Pool
 from mooring_proxy.relay import halves
 from mooring_proxy.relay.ends import Dial, End
 from mooring_proxy.relay.halves import Command, Halves, Side
-from mooring_proxy.relay.sockets import (
+from mooring_proxy.relay.transports import (
     Flow,
     Transport,
     is_connected_to_itself,

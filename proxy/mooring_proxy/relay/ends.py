@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mooring_proxy.relay.halves import Side
-from mooring_proxy.relay.sockets import Transport, as_tcp
+from mooring_proxy.relay.transports import Transport, as_tcp
 
 
 class Relayed(Seam):

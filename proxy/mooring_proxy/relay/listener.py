@@ -21,7 +21,7 @@ from mooring.model import Json
 from mooring_proxy import metrics
 from mooring_proxy.pool import Balancer, Pool
 from mooring_proxy.relay.connection import Origin, RelayedConnection, Tally
-from mooring_proxy.relay.sockets import PatientPort
+from mooring_proxy.relay.transports import PatientPort
 from mooring_proxy.routing import Route
 from mooring_proxy.sockets.source import CannotListen, SocketSource
 

@@ -73,6 +73,7 @@ class SharedSockets:
     def start(self, name: str) -> None:
         """See SocketSource."""
         self._name = name
+        metrics.HOLDER_AWAY.set(1)
         self._service.startService()
 
     def stop(self) -> None:
