@@ -185,11 +185,13 @@ def test_a_hundred_services_fit_on_the_screen_and_those_that_are_down_come_first
 
 
 def test_what_a_stranger_wrote_moves_no_cursor() -> None:
-    """Escape sequences in a name from a registry are shown, not obeyed."""
-    evil = evolve(WELL, services=(evolve(WEB, name="web\x1b[2J\nx"),))
-    shown = screen(evil, (), "mooring", UTC)
+    """Escape sequences in a name from a registry, or in what a proxy says, are shown, not obeyed."""
+    services = (evolve(WEB, name="web\x1b[2J\nx"),)
+    evil = evolve(WELL, services=services, lead=Lead("host\x1b[1A", 3), proxies=(evolve(FROZEN, frozen="at \x1b[31m"),))
+    shown = screen(evil, problems(evil), "mooring", UTC)
     assert "\x1b" not in shown
     assert "web\\x1b[2J\\nx" in shown
+    assert shown.count("\\x1b") == 3
 
 
 def test_the_document_for_machines_has_everything() -> None:
