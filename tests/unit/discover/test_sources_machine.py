@@ -109,6 +109,13 @@ class Sources(RuleBasedStateMachine):
         """A source is away, or back."""
         self.hear(Silent(source, 0.0, "no answer") if is_silent else Answering(source, 0.0))
 
+    @rule(source=SOURCES, host=HOSTS)
+    def lose_host(self, source: str, host: str) -> None:
+        """A host dies, and all that hung on its lease goes with it."""
+        names = {one.id for one in self.said[source].values() if one.host == host}
+        self.lose(source, names, expired)
+        self.pass_time(1.0)
+
     @rule(source=SOURCES, names=st.sets(NAMES, min_size=1, max_size=3))
     def wake_up_and_expire(self, source: str, names: set[str]) -> None:
         """A registry was frozen: when it answers again, leases have run out."""
@@ -124,12 +131,16 @@ class Sources(RuleBasedStateMachine):
         """Time passes."""
         self.hear(after_seconds=seconds)
 
-    @rule()
-    def restart(self) -> None:
-        """Discover is started anew and inherits what is written."""
+    @rule(finds_all=st.booleans())
+    def restart(self, finds_all: bool) -> None:
+        """Discover is started anew and inherits what is written; perhaps all sources list at once what they had."""
         written = {one.key: one for one in self.desk.stream.catalog().instances()}
+        said = self.said
         self.desk.restart()
         self._begin_anew(written)
+        if finds_all:
+            self.said = said
+            self.list_all()
 
     @rule()
     def restart_with_nothing(self) -> None:
@@ -167,10 +178,12 @@ class Sources(RuleBasedStateMachine):
         catalog = self._catalog()
         doubtless = [one for one in catalog.values() if one.state is not State.SUSPECT]
         places = {(one.service, one.address) for one in doubtless}
-        for said in self.said.values():
-            for one in said.values():
-                key_is_there = one.key in catalog and catalog[one.key].state is not State.SUSPECT
-                assert key_is_there or (one.service, one.address) in places, one
+        in_order: Records = {}
+        for source in reversed(ORDER):
+            in_order |= self.said[source]
+        for one in in_order.values():
+            key_is_there = one.key in catalog and catalog[one.key].state is not State.SUSPECT
+            assert key_is_there or (one.service, one.address) in places, one
 
     @rule()
     def come_to_rest(self) -> None:
