@@ -20,6 +20,9 @@ from tests.parts import Part
 from tests.servers import HOST, RedisServer, free_port
 from tests.waiting import holds_for, wait_until
 
+# Several processes start one after the other, under load; on a busy machine that takes a while.
+pytestmark = pytest.mark.timeout(180)
+
 
 @pytest.fixture
 def host(tmp_path_factory: pytest.TempPathFactory, own_redis_server: RedisServer) -> Iterator[Host]:
