@@ -16,7 +16,7 @@ import pytest
 from docker.models.containers import Container
 
 from tests.containers.images import MOORING, REPOSITORY, TAG
-from tests.e2e.hardened import Hardened, address_of, await_health, end, hardened, last_check
+from tests.e2e.hardened import START_SECONDS, Hardened, address_of, await_health, end, hardened, last_check
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e]
@@ -38,19 +38,9 @@ OTHERS = {"consul", "pip", "setuptools", "ensurepip", "pytest", "mooring_stack"}
 
 # What a part's Python can tell of its own image.
 TELLING = """
-import importlib, importlib.metadata, importlib.util, json, pathlib, sys
-
-def is_there(name):
-    try:
-        importlib.import_module(name)
-    except ModuleNotFoundError:
-        return False
-    except Exception:
-        pass  # etcd3 alone does not load: mooring.etcd brings what it lacks
-    return True
-
+import importlib.metadata, importlib.util, json, pathlib, sys
 print(json.dumps({
-    "importable": [name for name in sys.argv[1:] if is_there(name)],
+    "importable": [name for name in sys.argv[1:] if importlib.util.find_spec(name)],
     "versions": {one.name: one.version for one in importlib.metadata.distributions()},
     "editable": [
         one.name
@@ -208,7 +198,7 @@ def test_a_part_is_stopped_in_order(image: str, containers: Hardened) -> None:
     registry = "etcd://192.0.2.1:2379/services"
     known = {"MOORING_DISCOVER_SOURCE": registry, "MOORING_REGISTER_REGISTRY": registry}
     container = containers.run(image, environment=known)
-    wait_until(lambda: HAS_BEGUN.search(container.logs().decode()), lambda: container.logs().decode())
+    wait_until(lambda: HAS_BEGUN.search(container.logs().decode()), lambda: container.logs().decode(), START_SECONDS)
     assert end(container) == 0
 
 
@@ -224,7 +214,7 @@ def test_a_part_is_stopped_before_it_has_begun(containers: Hardened, tmp_path: P
         volumes={str(catalog): {"bind": "/etc/mooring/catalog.json", "mode": "ro"}},
     )
     opened: list[int] = []
-    wait_until(lambda: _opened_for_writing(catalog, opened), "the proxy to read the file")
+    wait_until(lambda: _opened_for_writing(catalog, opened), "the proxy to read the file", START_SECONDS)
     try:
         assert end(container) == 0
     finally:
@@ -243,7 +233,7 @@ def _opened_for_writing(pipe: Path, opened: list[int]) -> bool:
 def test_a_proxy_without_root_listens_below_1024(containers: Hardened) -> None:
     """With NET_BIND_SERVICE, and where the kernel asks for it, as it does in a host's own network."""
     proxy = containers.run("mooring-proxy", environment={"MOORING_PROXY_LISTEN": "80=web"}, **LISTENING)
-    wait_until(lambda: _connects(address_of(proxy), 80), lambda: proxy.logs().decode())
+    wait_until(lambda: _connects(address_of(proxy), 80), lambda: proxy.logs().decode(), START_SECONDS)
     assert end(proxy) == 0
 
 
@@ -251,7 +241,7 @@ def test_a_proxy_that_may_not_listen_below_1024_runs_and_says_so(containers: Har
     """Without the capability it starts all the same, and names the port that it could not have."""
     denied = {**LISTENING, "cap_add": []}
     proxy = containers.run("mooring-proxy", environment={"MOORING_PROXY_LISTEN": "80=web 8080=web"}, **denied)
-    wait_until(lambda: _connects(address_of(proxy), 8080), lambda: proxy.logs().decode())
+    wait_until(lambda: _connects(address_of(proxy), 8080), lambda: proxy.logs().decode(), START_SECONDS)
     wait_until(lambda: "cannot listen, will try again" in proxy.logs().decode(), lambda: proxy.logs().decode())
     assert not _connects(address_of(proxy), 80)
     assert end(proxy) == 0
@@ -301,7 +291,7 @@ def test_a_register_outside_the_sockets_group_says_so(containers: Hardened, serv
         environment={"MOORING_REGISTER_REGISTRY": "etcd://etcd:2379/services"},
         volumes={str(SOCKET): {"bind": str(SOCKET), "mode": "rw"}},
     )
-    wait_until(lambda: "Permission denied" in last_check(register), lambda: last_check(register))
+    wait_until(lambda: "Permission denied" in last_check(register), lambda: last_check(register), START_SECONDS)
 
 
 # ------------------------------------------------------------------------------------------------- etcd's and Redis's
