@@ -7,6 +7,7 @@ and what is shared, the control groups, they keep under names of their own.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -61,6 +62,11 @@ class Engine:
         # A real one loses them with its power.
         wait_until(self._forgot_cgroups, f"the control groups of {self.machine.name} to be empty", CLEAN_SECONDS)
 
+    def forget(self) -> None:
+        """Remove all that it kept; its machine is off."""
+        for place in KEPT:
+            shutil.rmtree(self.machine.kept(place))
+
     def power_on(self) -> None:
         """Start its machine, and it."""
         self.machine.power_on()
@@ -102,9 +108,10 @@ class Engine:
 
 @contextmanager
 def engines(*made: Engine) -> Iterator[None]:
-    """Power these on, and off in the end."""
+    """Power these on, and off in the end. Their images are large: nothing is kept but what the engines wrote."""
     with ExitStack() as ending:
         for engine in made:
+            ending.callback(engine.forget)
             ending.callback(engine.power_off)
             engine.power_on()
         yield

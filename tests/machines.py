@@ -199,11 +199,15 @@ class Machine:
         entered = {"mount": "mnt", "net": "net", "uts": "uts", "ipc": "ipc", "pid": "pid_for_children"}
         return ["nsenter", *(f"--{option}={ours}/{name}" for option, name in entered.items()), *command]
 
+    def kept(self, place: str) -> Path:
+        """Return where this machine has a folder that the other one keeps."""
+        return self.directory / place.strip("/")
+
     def _beginning(self) -> Iterator[str]:
         yield f"echo {shlex.quote(self.name)} >/proc/sys/kernel/hostname"
         yield "mount -t tmpfs tmpfs /run"
         for place in self._kept:
-            folder = self.directory / place.strip("/")
+            folder = self.kept(place)
             folder.mkdir(parents=True, exist_ok=True)
             yield f"mkdir -p {shlex.quote(place)}"
             yield f"mount --bind {shlex.quote(str(folder))} {shlex.quote(place)}"
