@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,5 @@ def test_only_what_is_named_goes_into_a_build() -> None:
     let_in = {rule[1:] for rule in rules if rule.startswith("!")}
     for source in copied:
         assert any(
-            name == source.rstrip("*") or name.startswith(f"{source}/") or source.startswith(f"{name}/")
-            for name in let_in
+            fnmatch(name, source) or name.startswith(f"{source}/") or source.startswith(f"{name}/") for name in let_in
         )
