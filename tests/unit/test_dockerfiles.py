@@ -47,7 +47,7 @@ def test_an_image_says_of_its_part_what_the_part_says(part: str) -> None:
 
 
 def test_only_what_is_named_goes_into_a_build() -> None:
-    """Everything is kept out, then what is copied is let in: no .git, no .venv, no secret that lies around."""
+    """Everything is kept out but what a recipe copies: no .git, no .venv, no secret that lies around."""
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     assert rules[0] == "*"
     copied = {
@@ -57,7 +57,8 @@ def test_only_what_is_named_goes_into_a_build() -> None:
         for source in line.split()
     }
     let_in = {rule[1:] for rule in rules if rule.startswith("!")}
-    for source in copied:
+    for name in let_in:
         assert any(
-            fnmatch(name, source) or name.startswith(f"{source}/") or source.startswith(f"{name}/") for name in let_in
-        )
+            fnmatch(name, source) or f"{name}/".startswith(f"{source}/") or source.startswith(f"{name}/")
+            for source in copied
+        ), name
