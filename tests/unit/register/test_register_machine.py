@@ -37,20 +37,25 @@ REPLAYED_SECONDS: Final = 30.0
 QUIET_TURNS: Final = 15
 QUIET_SECONDS: Final = 5.0  # of each of those turns; together longer than a resync, a drain and any TTL
 
-NAMES = st.sampled_from("abc")
+NAMES = st.sampled_from("ab")
 IMAGES = st.sampled_from(["web", "db"])
+OF_WHOM = st.sampled_from(["", "", "a", "b"])
 PORTS = st.sampled_from([("80/tcp",), ("80/tcp", "443/tcp")])
 REGISTERS = st.sampled_from(["first", "second"])
 TTLS = st.sampled_from([15, 15, 20])
 # What may befall each of the next calls: nothing, a failure, death, or something that happens just before it.
 HAPPENINGS: Final = ("the other takes a turn", "the lease expires", "a stranger writes", "a key is deleted")
+RARER_HAPPENINGS: Final = ("strangers let go", "the store is replaced")
 STORE_FATES = st.lists(st.sampled_from([FINE, FINE, *FAILURES, *DEATHS, *HAPPENINGS]), max_size=8)
 ENGINE_FATES = st.lists(st.sampled_from([FINE, FINE, FINE, FAILURES[0]]), max_size=3)
 
 
 @define
 class Box:
-    """A container as the model knows it. `ports` are what it publishes; `pending`: Docker has not said where yet."""
+    """A container as the model knows it. `ports` are what it publishes; `pending`: Docker has not said where yet.
+
+    `started` names its present life. It is blameless while nothing in that life was a reason to withdraw it.
+    """
 
     id: str
     image: str
@@ -60,6 +65,8 @@ class Box:
     paused: bool = False
     pending: bool = False
     networks: dict[str, str] = field(factory=dict)
+    started: str = ""
+    is_blameless: bool = True
 
 
 class Witness:
@@ -195,7 +202,7 @@ class Hosts(RuleBasedStateMachine):
         """Begin with a register and something that runs."""
         self.registers["first"].start(15)
         self.run(name, image, ("80/tcp",), has_healthcheck=False, is_pending=False)
-        self.hear("first", "", 9, twice=False)
+        self.registers["first"].hear("", 9, twice=False)
 
     # What happens to containers
 
@@ -205,8 +212,12 @@ class Hosts(RuleBasedStateMachine):
         self.remove(name)
         box_id = self.engine.run(name, image, ports=ports, has_healthcheck=has_healthcheck)
         self.boxes[name] = Box(box_id, image, ports, "starting" if has_healthcheck else "")
-        self.boxes[name].networks["bridge"] = self._inspected(box_id)["Networks"]["bridge"]["IPAddress"]
-        self.fill_in_ports(name, is_pending=is_pending)
+        self.boxes[name].networks["bridge"] = self._inspected(box_id)["NetworkSettings"]["Networks"]["bridge"][
+            "IPAddress"
+        ]
+        self.boxes[name].started = self._inspected(box_id)["State"]["StartedAt"]
+        if is_pending:
+            self.fill_in_ports(name, is_pending=True)
         self._happened()
 
     @rule(name=NAMES)
@@ -235,7 +246,8 @@ class Hosts(RuleBasedStateMachine):
         """A container that ended is started, on other ports of the host."""
         for box in self._having(name, running=False):
             self.engine.start(box.id)
-            box.running, box.pending = True, False
+            box.running, box.pending, box.is_blameless = True, False, box.health != "unhealthy"
+            box.started = self._inspected(box.id)["State"]["StartedAt"]
             self._happened()
 
     @rule(name=NAMES)
@@ -256,7 +268,7 @@ class Hosts(RuleBasedStateMachine):
         """A container is frozen, or goes on."""
         for box in self._having(name, running=True):
             (self.engine.unpause if box.paused else self.engine.pause)(box.id)
-            box.paused = not box.paused
+            box.paused, box.is_blameless = not box.paused, False
             self._happened()
 
     @rule(name=NAMES, health=st.sampled_from(["healthy", "unhealthy"]))
@@ -265,7 +277,7 @@ class Hosts(RuleBasedStateMachine):
         for box in self._having(name, running=True):
             if box.health:
                 self.engine.become(box.id, health)
-                box.health = health
+                box.health, box.is_blameless = health, box.is_blameless and health == "healthy"
                 self._happened()
 
     @rule(name=NAMES, other=NAMES)
@@ -273,6 +285,7 @@ class Hosts(RuleBasedStateMachine):
         """A container is given a name that is free."""
         if name in self.boxes and other not in self.boxes:
             self.boxes[other] = self.boxes.pop(name)
+            self.boxes[other].is_blameless = False
             self.engine.rename(self.boxes[other].id, other)
             self._happened()
 
@@ -281,7 +294,7 @@ class Hosts(RuleBasedStateMachine):
         """Docker says late where the ports of a container are published; no event tells of it."""
         for box in self._having(name, running=True):
             self.engine.publish(box.id, pending=is_pending)
-            box.pending = is_pending
+            box.pending, box.is_blameless = is_pending, False
             self._happened()
 
     @rule(name=NAMES, network=st.sampled_from(["apps", "zone"]), is_connected=st.booleans())
@@ -303,12 +316,12 @@ class Hosts(RuleBasedStateMachine):
     def _inspected(self, box_id: str) -> dict[str, Any]:
         document = self.engine.inspect(box_id)
         assert document is not None
-        return cast("dict[str, Any]", document["NetworkSettings"])
+        return cast("dict[str, Any]", document)
 
     def _happened(self) -> None:
         """Note where ports are published now, let events go out to whoever listens, and time pass a little."""
         for box in self.boxes.values():
-            self.places |= set(_places(box.id, self._inspected(box.id)))
+            self.places |= set(_places(self._inspected(box.id)))
         events = self.engine.happened(self.seen_nano + 1)
         self.seen_nano = max([self.seen_nano, *(event.time_nano for event in events)])
         for register in self.registers.values():
@@ -317,17 +330,12 @@ class Hosts(RuleBasedStateMachine):
 
     # What happens to registers
 
-    @rule(register=REGISTERS, of=st.sampled_from(["", "a", "b", "c"]), most=st.integers(0, 9), twice=st.booleans())
-    def hear(self, register: str, of: str, most: int, twice: bool) -> None:
-        """A register hears events, perhaps those of one container first, perhaps twice; or only that time passed."""
+    @rule(register=REGISTERS, of=OF_WHOM, most=st.integers(0, 9), twice=st.booleans(), fates=ENGINE_FATES)
+    def hear(self, register: str, of: str, most: int, twice: bool, fates: list[str]) -> None:
+        """A register hears events, perhaps those of one container first, perhaps twice; the engine may not answer."""
         if self.registers[register].is_running and (not of or of in self.boxes):
+            self.registers[register].engine.fates.extend(fates)
             self.registers[register].hear(self.boxes[of].id if of else "", most, twice=twice)
-
-    @rule(register=REGISTERS, fates=ENGINE_FATES)
-    def hear_from_a_bad_engine(self, register: str, fates: list[str]) -> None:
-        """A register hears events, and asks an engine that does not answer every time."""
-        self.registers[register].engine.fates.extend(fates)
-        self.hear(register, "", 9, twice=False)
 
     @rule(register=REGISTERS)
     def lose_events(self, register: str) -> None:
@@ -347,19 +355,16 @@ class Hosts(RuleBasedStateMachine):
             self.turning = register
             self.registers[register].turn(fates)
 
-    @rule(register=REGISTERS, ttl_seconds=TTLS)
-    def restart(self, register: str, ttl_seconds: int) -> None:
-        """A register is killed, whatever it was doing, and started anew."""
-        self.registers[register].start(ttl_seconds)
-
-    @rule(register=REGISTERS)
-    def kill(self, register: str) -> None:
-        """A register is killed."""
+    @rule(register=REGISTERS, ttl_seconds=TTLS, comes_back=st.sampled_from([True, True, False]))
+    def restart(self, register: str, ttl_seconds: int, comes_back: bool) -> None:
+        """A register is killed, whatever it was doing, and mostly started anew."""
         self.registers[register].is_running = False
+        if comes_back:
+            self.registers[register].start(ttl_seconds)
 
     # What happens to the store, and time
 
-    @rule(what=st.sampled_from(HAPPENINGS))
+    @rule(what=st.sampled_from([*HAPPENINGS[1:], *RARER_HAPPENINGS]))
     def happen(self, what: str) -> None:
         """Something happens to the store, or to whoever else is there."""
         match what:
@@ -372,7 +377,12 @@ class Hosts(RuleBasedStateMachine):
             case "a stranger writes":
                 self.squat("a", "web", is_readable=True)
             case "a key is deleted":
-                self.delete_a_key()
+                self._delete_a_key()
+            case "strangers let go":
+                self._let_strangers_go()
+            case "the store is replaced":
+                self.store.replace()
+                self.strangers.clear()
 
     @rule(name=NAMES, image=IMAGES, is_readable=st.booleans())
     def squat(self, name: str, image: str, is_readable: bool) -> None:
@@ -389,16 +399,12 @@ class Hosts(RuleBasedStateMachine):
         self.strangers[key] = json.dumps(document).encode() if is_readable else b"{"
         self.store.commit((), (Put(key, self.strangers[key]),))
 
-    @rule()
-    def unsquat(self) -> None:
-        """Strangers let go of what they hold."""
+    def _let_strangers_go(self) -> None:
         for key in self.strangers:
             self.store.commit((), (Delete(key),))
         self.strangers.clear()
 
-    @rule()
-    def delete_a_key(self) -> None:
-        """Somebody deletes one of our keys."""
+    def _delete_a_key(self) -> None:
         ours = [item.key for item in self.store.list(PREFIX).items if item.key not in self.strangers]
         if ours:
             self.store.commit((), (Delete(ours[0]),))
@@ -407,12 +413,6 @@ class Hosts(RuleBasedStateMachine):
     def cut_off(self, register: str, is_away: bool) -> None:
         """The store is out of a register's reach, or within it again."""
         self.registers[register].store.is_away = is_away
-
-    @rule()
-    def replace_store(self) -> None:
-        """The store is another, empty one."""
-        self.store.replace()
-        self.strangers.clear()
 
     @rule(seconds=st.sampled_from([0.5, 4.0, 16.0, 61.0]))
     def wait(self, seconds: float) -> None:
@@ -463,6 +463,9 @@ class Hosts(RuleBasedStateMachine):
     def _examine_document(self, key: str, document: dict[str, Any]) -> None:
         place = (document["container"], document["port"], document["host_port"])
         assert place in self.places, f"{key} names {place}, where no container of ours ever was"
+        living = {box.id: box.started for box in self.boxes.values() if box.running and box.is_blameless}
+        if document["state"] == "down":
+            assert living.get(document["container"]) != document["started"], f"{key} was withdrawn without a reason"
 
     @invariant()
     def strangers_keep_what_is_theirs(self) -> None:
@@ -523,7 +526,7 @@ class Hosts(RuleBasedStateMachine):
         state = "starting" if box.health == "starting" else "up"
         own = box.networks[min(box.networks)]
         instances: dict[str, tuple[str, ...]] = {}
-        for _, port, host_port in _places(box.id, self._inspected(box.id)):
+        for _, port, host_port in _places(self._inspected(box.id)):
             service = box.image if len(box.ports) == 1 else f"{box.image}-{port}"
             said = (box.id, f"/{name}", "10.0.0.1", host_port, f"{own}:{port}", state)
             instances[f"{PREFIX}/{service}/{HOST}:{name}:{port}"] = said
@@ -534,11 +537,11 @@ class Hosts(RuleBasedStateMachine):
         self.come_to_rest()
 
 
-def _places(box_id: str, network_settings: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _places(document: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Iterate over (container, port, port of the host) of everything that is published."""
-    for port, bindings in network_settings["Ports"].items():
+    for port, bindings in document["NetworkSettings"]["Ports"].items():
         for binding in bindings:
-            yield box_id, port.partition("/")[0], binding["HostPort"]
+            yield document["Id"], port.partition("/")[0], binding["HostPort"]
 
 
 def _said(document: dict[str, str]) -> tuple[str, ...]:
@@ -546,5 +549,5 @@ def _said(document: dict[str, str]) -> tuple[str, ...]:
     return tuple(document[name] for name in names)
 
 
-Hosts.TestCase.settings = settings(stateful_step_count=30)
+Hosts.TestCase.settings = settings(stateful_step_count=50)
 TestHosts = Hosts.TestCase
