@@ -17,7 +17,9 @@ from urllib.request import urlopen
 import pytest
 
 from mooring.entries import Entry, decode_entry
+from mooring.etcd.client import connect
 from mooring.facts import InstanceAdded, InstanceRemoved, seen_docker
+from mooring.keys import STORE_KEY
 from mooring.model import Address
 from tests.checker import check
 from tests.compose import SERVICES, Stack, stack_in, traces
@@ -262,12 +264,29 @@ def _applied_at(stack: Stack, sequence: int) -> float:
 
 
 def test_what_is_kept_is_there_again(stack: Stack) -> None:
-    """`make down KEEP=1` ends every container; the next `make up` goes on with what was stored."""
-    known = _catalog(stack)
+    """`make down KEEP=1` ends every container; the next `make up` goes on with the same etcd and the same Redis."""
+    known, stored, epoch = _catalog(stack), _store_id(), _epoch(stack)
     stack.make("down", "KEEP=1")
     assert [service for service in SERVICES if stack.containers(service)] == []
     stack.make("up")
+    assert _store_id() == stored
+    wait_until(lambda: _epoch(stack) > epoch, "the next epoch of the same Redis")
     wait_until(lambda: _catalog(stack) == known, "the catalog")
+
+
+def _store_id() -> bytes:
+    store = connect([Address("127.0.0.1", ASKED["etcd"][0])])
+    try:
+        (item,) = store.list(STORE_KEY).items
+        return item.value
+    finally:
+        store.close()
+
+
+def _epoch(stack: Stack) -> int:
+    with stack.stream() as stream:
+        head = stream.head()
+        return head.epoch if head else 0
 
 
 def test_make_down_leaves_nothing(stack: Stack, web: Whoamis, before: Mapping[str, frozenset[str]]) -> None:
