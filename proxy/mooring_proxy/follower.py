@@ -19,6 +19,10 @@ A head below the cursor in the same incarnation is one case more: after a failov
 entries, we know more than Redis does. What it has is older than what we have, so we wait until somebody writes there,
 which is a new incarnation. Never is such a stream followed on: its next entries have numbers that we have seen.
 
+A head that was begun in another life of Redis is from before Redis, and often the whole host, was started anew: the
+addresses in that catalog may have gone to other services since. discover begins a new incarnation as soon as it looks;
+whoever starts waits for that, but not for ever, for an old table is better than none.
+
 The ports that services hold come from a hash, not from the stream: they are read together with a head, the head last,
 and believed only if that head is of our incarnation.
 """
@@ -26,7 +30,7 @@ and believed only if that head is of our incarnation.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from attrs import evolve, frozen
 
@@ -62,7 +66,9 @@ from mooring_proxy.following import (
     Waiting,
 )
 
-_LOST_ENTRIES = "the stream ends before the cursor"
+# As long as a proxy waits for Redis before it serves by a stored table: what Redis kept over a restart is one too.
+UNCONFIRMED_SECONDS: Final = 3.0
+_LOST_ENTRIES: Final = "the stream ends before the cursor"
 
 Step: TypeAlias = tuple[State, tuple[Told, ...]]
 
@@ -80,8 +86,8 @@ def step(state: State, seen: Seen) -> Step:
             return _freeze(state, reason)
         case _, RedisLost():
             return _without_redis(state), ()
-        case Starting(), HeadRead(head):
-            return _begin(head)
+        case Starting(), HeadRead():
+            return _begin(state, seen)
         case Scanning(before), CatalogScanned(catalog, ports, head):
             return _scanned(before, Known(_position(before), catalog, ports), head)
         case CatchingUp() | Following(), EntriesRead(entries):
@@ -111,11 +117,15 @@ def _position(head: Head) -> Position:
     return Position(head.incarnation, head.sequence)
 
 
-def _begin(head: Head | None) -> Step:
+def _begin(state: Starting, seen: HeadRead) -> Step:
+    head = seen.head
     if head is None:
         return Starting(), (Waiting("there is no stream yet"),)
     if not head.complete:
         return Starting(), (Waiting("the stream is not complete yet"),)
+    since = seen.now if state.unconfirmed_since is None else state.unconfirmed_since
+    if head.run_id != seen.run_id and seen.now - since < UNCONFIRMED_SECONDS:
+        return Starting(since), (Waiting("Redis was started anew, and discover has not looked at the stream since"),)
     return Scanning(head), ()
 
 

@@ -36,7 +36,9 @@ class Known:
 # ------------------------------------------------------------------------------------------------------------ states
 @frozen
 class Starting:
-    """Nothing to build on: read the head."""
+    """Nothing to build on: read the head. `unconfirmed_since`: when we began to wait for one of this life of Redis."""
+
+    unconfirmed_since: float | None = None
 
 
 @frozen
@@ -89,9 +91,11 @@ State: TypeAlias = Starting | Scanning | CatchingUp | Following | Doubting | Beh
 # ------------------------------------------------------------------------------------------------------------ inputs
 @frozen
 class HeadRead:
-    """Where the stream stands; None: there is none."""
+    """Where the stream stands (None: there is none), which life Redis is in, and when that was, in monotonic seconds."""
 
     head: Head | None
+    run_id: str
+    now: float
 
 
 @frozen

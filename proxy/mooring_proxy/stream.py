@@ -127,7 +127,8 @@ class StreamFollower:
         reader, state = self._reader, self._state
         match state:
             case Starting():
-                return HeadRead(reader.head())
+                head = reader.head()
+                return HeadRead(head, reader.run_id(), self._clock())
             case Scanning():
                 catalog, ports = reader.catalog(), reader.ports()
                 return CatalogScanned(catalog, ports, reader.head())

@@ -68,6 +68,11 @@ class RedisStream:
             if again == fields:
                 return None
 
+    def run_id(self) -> str:
+        """See `StreamReader`; empty where the provider of a managed Redis hides it."""
+        with self._asking():
+            return str(self._client.info("server").get("run_id", ""))
+
     def catalog(self) -> Catalog:
         """See `StreamReader`."""
         keys = dict(zip(Table, self._tables(), strict=True))
@@ -129,11 +134,6 @@ class RedisStream:
         self._connected.close()
 
     # -- StreamWriter -------------------------------------------------------------------------------------------------
-
-    def run_id(self) -> str:
-        """See `StreamWriter`; empty where the provider of a managed Redis hides it."""
-        with self._asking():
-            return str(self._client.info("server").get("run_id", ""))
 
     def lead(self, leader: str, *, expiry_seconds: float) -> int | None:
         """See `StreamWriter`."""

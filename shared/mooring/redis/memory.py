@@ -107,6 +107,11 @@ class MemoryStream:
             head = contents.head
             return None if head is not None and head.sequence and not contents.entries else head
 
+    def run_id(self) -> str:
+        """See `StreamReader`."""
+        with self._asked() as contents:
+            return contents.run_id
+
     def catalog(self) -> Catalog:
         """See `StreamReader`."""
         with self._asked() as contents:
@@ -154,11 +159,6 @@ class MemoryStream:
             self._server.changed.notify_all()
 
     # -- StreamWriter -------------------------------------------------------------------------------------------------
-
-    def run_id(self) -> str:
-        """See `StreamWriter`."""
-        with self._asked() as contents:
-            return contents.run_id
 
     def lead(self, leader: str, *, expiry_seconds: float) -> int | None:
         """See `StreamWriter`."""

@@ -92,6 +92,9 @@ class StreamReader(Protocol):
     def head(self) -> Head | None:
         """Return where the stream stands, or None when there is no stream: never begun, wiped, or deleted."""
 
+    def run_id(self) -> str:
+        """Return the id of this life of the Redis server."""
+
     def catalog(self) -> Catalog:
         """Return the catalog that stands beside the stream: instances, bindings and settings.
 
@@ -128,9 +131,6 @@ class StreamReader(Protocol):
 
 class StreamWriter(StreamReader, Protocol):
     """What discover writes, besides."""
-
-    def run_id(self) -> str:
-        """Return the id of this life of the Redis server."""
 
     def lead(self, leader: str, *, expiry_seconds: float) -> int | None:
         """Take or renew the lead in one atomic step and return its epoch; None while another leads.

@@ -38,7 +38,8 @@ from mooring_proxy.following import (
 ONE = Instance(service="web", id="one", address=Address("10.0.0.1", 80), port=80)
 TWO = Instance(service="web", id="two", address=Address("10.0.0.2", 80), port=80)
 PORTS = {"80/tcp": "web"}
-HEAD = Head(incarnation="life", epoch=1, sequence=5, complete=True)
+HERE = "this life of Redis"
+HEAD = Head(incarnation="life", epoch=1, sequence=5, complete=True, run_id=HERE)
 
 
 def known(sequence: int, *instances: Instance) -> Known:
@@ -55,14 +56,25 @@ def raw(sequence: int, fact: Fact, incarnation: str = "life", **fields: str) -> 
 @pytest.mark.parametrize("head", [None, evolve(HEAD, complete=False)])
 def test_it_waits_for_a_complete_stream(head: Head | None) -> None:
     """Neither no stream nor one that is still being filled is begun with."""
-    state, (told,) = step(Starting(), HeadRead(head))
+    state, (told,) = step(Starting(), HeadRead(head, HERE, 0.0))
     assert state == Starting()
     assert isinstance(told, Waiting)
 
 
+def test_a_stream_of_an_earlier_life_of_redis_is_not_begun_with_at_once() -> None:
+    """What Redis kept over a restart is waited on until discover has begun anew, and taken when it does not."""
+    old = HeadRead(HEAD, "another life of Redis", 100.0)
+    waiting, (told,) = step(Starting(), old)
+    assert isinstance(told, Waiting)
+    assert step(waiting, evolve(old, now=102.9))[0] == waiting
+    assert step(waiting, evolve(old, now=103.0)) == (Scanning(HEAD), ())
+    begun_anew = evolve(HEAD, incarnation="next life", run_id=old.run_id)
+    assert step(waiting, evolve(old, head=begun_anew, now=101.0)) == (Scanning(begun_anew), ())
+
+
 def test_a_scan_that_nothing_moved_under_is_complete() -> None:
     """The catalog is told at once when the head did not move while it was read."""
-    state, _ = step(Starting(), HeadRead(HEAD))
+    state, _ = step(Starting(), HeadRead(HEAD, HERE, 0.0))
     assert state == Scanning(HEAD)
     state, told = step(state, CatalogScanned(catalog_of([ONE]), PORTS, HEAD))
     assert state == Following(known(5, ONE))
@@ -129,7 +141,7 @@ def test_an_entry_that_cannot_be_understood_freezes(fields: dict[str, str]) -> N
     assert isinstance(froze, Froze)
     assert (update.known.position, froze.position) == (Position("life", 6), Position("life", 6))
     assert "entry 7-0" in froze.reason
-    assert step(state, HeadRead(HEAD)) == (state, ())
+    assert step(state, HeadRead(HEAD, HERE, 0.0)) == (state, ())
 
 
 def test_an_unknown_type_is_counted_and_passed_over() -> None:
