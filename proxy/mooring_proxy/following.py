@@ -91,7 +91,7 @@ State: TypeAlias = Starting | Scanning | CatchingUp | Following | Doubting | Beh
 # ------------------------------------------------------------------------------------------------------------ inputs
 @frozen
 class HeadRead:
-    """Where the stream stands (None: there is none), which life Redis is in, and when that was, in monotonic seconds."""
+    """Where the stream stands (None: there is none), and which life Redis is in; `now` is in monotonic seconds."""
 
     head: Head | None
     run_id: str

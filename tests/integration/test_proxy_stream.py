@@ -138,3 +138,24 @@ def test_a_proxy_that_starts_without_redis_serves_what_was_stored(place: Place) 
     discover.show(two.instance("web", port))
     wait_until(lambda: answer(port) == "two", "the stream to replace what was stored")
     assert second.state()["stale"] is False
+
+
+def test_what_redis_kept_over_a_restart_is_not_served_before_discover_has_looked(place: Place) -> None:
+    """Its addresses may have gone to other services: who starts waits for the next incarnation, though not for ever."""
+    discover, port = place.discover(), free_port()
+    one, two = place.whoami("one"), place.whoami("two")
+    discover.show(one.instance("web", port))
+    place.redis.restart()
+    patient, late = place.proxy(name="patient"), place.proxy(name="late")
+    patient.launch()
+    waiting = "Redis was started anew, and discover has not looked at the stream since"
+    wait_until(lambda: patient.events(waiting), "the proxy to wait")
+    place.discover().show(two.instance("web", port))
+    patient.ready()
+    assert {line["incarnation"] for line in patient.events("table applied")} == {"life-2"}
+    assert answer(port) == "two"
+    patient.end()
+    place.redis.restart()
+    late.start()
+    assert answer(port) == "two"
+    assert late.events(waiting)
