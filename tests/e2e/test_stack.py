@@ -52,7 +52,7 @@ TOLD = {"discover": [["epoch-began"]], "etcd": [[], ["source-lost", "source-reco
 
 @pytest.fixture(scope="module")
 def web(whoami_image: str) -> Iterator[Whoamis]:
-    """Run three containers that ask for a port, before there is a stack."""
+    """Run three containers that ask for a port, while there is no stack."""
     with whoamis(whoami_image, SERVICE, free_port()) as service:
         for name in INSTANCES:
             service.start(name)
@@ -61,13 +61,13 @@ def web(whoami_image: str) -> Iterator[Whoamis]:
 
 @pytest.fixture(scope="module")
 def before(web: Whoamis) -> Mapping[str, frozenset[str]]:
-    """Look at the machine before there is a stack."""
+    """Look at the machine while there is no stack."""
     return traces(web.client)
 
 
 @pytest.fixture(scope="module")
-def stack(before: Mapping[str, frozenset[str]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Give the stack; the first test starts it."""
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Give the stack; the tests start it."""
     with stack_in(tmp_path_factory.mktemp("checkout"), f"stack-{os.getpid()}") as made:
         yield made
 
@@ -130,8 +130,25 @@ def _applied_by_all(stack: Stack, proxies: int) -> bool:
         return len([one for one in announced if one["sequence"] == str(head.sequence)]) == proxies
 
 
+def test_make_up_does_not_wait_for_a_first_instance(
+    stack: Stack, whoami_image: str, measured: Callable[[str], None]
+) -> None:
+    """On a host without a service `make up` says so and is done; the first container is reached soon after its start."""
+    began = time.monotonic()
+    assert "nothing is registered yet" in stack.make("up", MOORING_EXPLICIT="true")
+    took = time.monotonic() - began
+    with whoamis(whoami_image, SERVICE, free_port()) as first:
+        first.start("first")
+        with Load([Address("127.0.0.1", first.publish)], 50, "first-instance") as load:
+            reached = load.await_answers(bool)
+    measured(
+        f"make up, nothing registered, images built or found: {took:.1f} s; a first instance after {reached:.2f} s"
+    )
+    stack.make("down")
+
+
 def test_make_up_starts_everything_from_a_clean_checkout(
-    stack: Stack, web: Whoamis, measured: Callable[[str], None]
+    before: Mapping[str, frozenset[str]], stack: Stack, web: Whoamis, measured: Callable[[str], None]
 ) -> None:
     """After `make up` every part is healthy, and what runs on this host is reached on its service's port."""
     began = time.monotonic()
