@@ -25,6 +25,7 @@ from mooring.etcd.client import connect_to
 from mooring.keys import RedisNames
 from mooring.model import Address
 from mooring.redis.client import RedisStream
+from mooring.redis.connection import DEFAULT_URL, checked_url
 from mooring.redis.stream import StreamWriter
 from mooring.telemetry import get_logger
 from mooring.threads import end_watchdog, start, watchdog
@@ -56,16 +57,6 @@ def source_address(text: str) -> EtcdAddress:
     return parse_etcd_address(text)
 
 
-def redis_address(text: str) -> str:
-    """Check the address of a Redis.
-
-    Raises:
-        SettingsError: it cannot be understood.
-    """
-    RedisStream.from_url(text).close()
-    return text
-
-
 def check(options: Mapping[str, Any]) -> Iterable[str]:
     """Yield what is wrong with options that were each read without a problem."""
     sources: tuple[EtcdAddress, ...] = options["source"]
@@ -90,8 +81,8 @@ def check(options: Mapping[str, Any]) -> Iterable[str]:
 )
 @option(
     "--redis",
-    default="redis://127.0.0.1:6379/0",
-    type=Parsed(redis_address, "ADDRESS"),
+    default=DEFAULT_URL,
+    type=Parsed(checked_url, "ADDRESS"),
     help="Where the stream is written: redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS; behind sentinels "
     "redis+sentinel://[USER:PASSWORD@]HOST:26379[,HOST2:26379]/PRIMARY[/DATABASE], rediss+sentinel://.",
 )

@@ -11,14 +11,11 @@ from typing import Any
 import click
 
 from mooring.cli import Command, Parsed, address, admin_file_option, option
-from mooring.errors import SettingsError
-from mooring.keys import RedisNames
 from mooring.model import Address
-from mooring.redis.client import RedisStream
+from mooring.redis.connection import DEFAULT_URL, checked_url
 from mooring_proxy.catalog_file import read_catalog
 from mooring_proxy.routing import PUBLISH_PORTS
 from mooring_proxy.settings import (
-    DEFAULT_REDIS,
     Listen,
     Settings,
     parse_host,
@@ -35,11 +32,6 @@ def check(params: Mapping[str, Any]) -> Iterator[str]:
         yield "--redis and --catalog exclude each other"
     elif params["catalog"]:
         yield from read_catalog(params["catalog"])[1]
-    else:
-        try:
-            RedisStream.from_url(params["redis"] or DEFAULT_REDIS, RedisNames(params["namespace"])).close()
-        except SettingsError as error:
-            yield f"--redis: {error}"
     yield from twice_listened(params["listen"], params["address"])
     directory = params["state_dir"]
     if directory and not (directory.is_dir() and os.access(directory, os.W_OK)):
@@ -49,7 +41,13 @@ def check(params: Mapping[str, Any]) -> Iterator[str]:
 
 
 @click.command(cls=Command, check=check)
-@option("--redis", metavar="URL", help=f"Where discover writes the stream.  [default: {DEFAULT_REDIS}]")
+@option(
+    "--redis",
+    type=Parsed(checked_url, "ADDRESS"),
+    help="Where discover writes the stream: redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS, or "
+    "redis+sentinel://[USER:PASSWORD@]HOST:26379[,HOST2:26379]/PRIMARY[/DATABASE] behind sentinels.  "
+    f"[default: {DEFAULT_URL}]",
+)
 @option("--namespace", default="mooring", help="What the names of the stream begin with.")
 @option(
     "--catalog",
@@ -130,7 +128,7 @@ def proxy(
 
     run(
         Settings(
-            redis=redis or DEFAULT_REDIS,
+            redis=redis or DEFAULT_URL,
             namespace=namespace,
             catalog=catalog,
             publish=publish == "auto",

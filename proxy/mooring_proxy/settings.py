@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
 
 from attrs import frozen
 
 from mooring.model import Address, parse_port
 from mooring.selector import Selector, parse_selector
 from mooring_proxy.routing import StaticListener
-
-DEFAULT_REDIS: Final = "redis://127.0.0.1:6379/0"
 
 
 @frozen

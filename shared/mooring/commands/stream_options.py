@@ -11,11 +11,10 @@ from typing import Any, Final, TypeVar
 
 from mooring.cli import Parsed, option
 from mooring.keys import RedisNames
-from mooring.redis.client import RedisStream
+from mooring.redis.connection import DEFAULT_URL, checked_url
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-DEFAULT_REDIS: Final = "redis://127.0.0.1:6379/0"
 _PARTS: Final = ("discover", "proxy")
 
 
@@ -31,25 +30,15 @@ def stream_options(command: str) -> Callable[[F], F]:
         )
         redis = option(
             "--redis",
-            default=DEFAULT_REDIS,
+            default=DEFAULT_URL,
             envvar=_variables(command, "redis"),
-            type=Parsed(redis_address, "ADDRESS"),
+            type=Parsed(checked_url, "ADDRESS"),
             help="Where discover writes the stream: redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS, or "
             "redis+sentinel://[USER:PASSWORD@]HOST:26379[,HOST2:26379]/PRIMARY[/DATABASE] behind sentinels.",
         )
         return redis(namespace(function))
 
     return declare
-
-
-def redis_address(text: str) -> str:
-    """Check the address of a Redis.
-
-    Raises:
-        SettingsError: it cannot be understood.
-    """
-    RedisStream.from_url(text).close()
-    return text
 
 
 def _variables(command: str, name: str) -> list[str]:

@@ -29,6 +29,7 @@ from mooring.redis.sentinel import Primary, Sentinel, ToPrimary, ToPrimaryOverTl
 BLOCK_MOST_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 5.0
 CONNECT_SECONDS: Final = 2.0
+DEFAULT_URL: Final = "redis://127.0.0.1:6379/0"
 
 _LIMITS: Final[dict[str, Any]] = {
     "protocol": 2,  # with 3 the library shapes XREAD's answer differently
@@ -150,6 +151,16 @@ def _client(
     pool = ConnectionPool(_remembering(kind, sockets), **{**options, **limits, "retry": Retry(NoBackoff(), 0)})
     pool.make_connection()  # an option that no connection has shows only here; nothing is sent yet
     return Redis(connection_pool=pool)
+
+
+def checked_url(text: str) -> str:
+    """Return an address that `connect` understands, as the value of an option.
+
+    Raises:
+        SettingsError: it cannot be understood.
+    """
+    connect(text).close()
+    return text
 
 
 def _remembering(kind: Any, sockets: Sockets) -> Any:  # noqa: ANN401 -- one of the library's three classes, or of ours
