@@ -133,7 +133,7 @@ def _applied_by_all(stack: Stack, proxies: int) -> bool:
 def test_make_up_does_not_wait_for_a_first_instance(
     stack: Stack, whoami_image: str, measured: Callable[[str], None]
 ) -> None:
-    """On a host without a service `make up` says so and is done; the first container is reached soon after its start."""
+    """On a host without a service `make up` says so and is done; the first container is reached soon after it."""
     began = time.monotonic()
     assert "nothing is registered yet" in stack.make("up", MOORING_EXPLICIT="true")
     took = time.monotonic() - began
