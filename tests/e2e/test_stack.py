@@ -12,21 +12,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from urllib.request import urlopen
 
 import pytest
 
-from mooring.entries import Entry, decode_entry
-from mooring.etcd.client import connect
-from mooring.facts import InstanceAdded, InstanceRemoved, seen_docker
-from mooring.keys import STORE_KEY
+from mooring.entries import Entry
 from mooring.model import Address
-from tests.checker import check
 from tests.compose import SERVICES, Stack, stack_in, traces
+from tests.e2e import looking
 from tests.e2e.whoamis import Whoamis, whoamis
 from tests.load import Load, Outcome
 from tests.requesting import TIMEOUT_SECONDS
-from tests.servers import ask, free_port
+from tests.servers import free_port
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.compose, pytest.mark.e2e, pytest.mark.alone]
@@ -34,18 +30,6 @@ pytestmark = [pytest.mark.docker, pytest.mark.compose, pytest.mark.e2e, pytest.m
 RATE = 500.0
 SERVICE = f"stack-web-{os.getpid()}"
 INSTANCES = ("one", "two", "three")
-READY = b"GET /readyz HTTP/1.0\r\n\r\n"
-PROXY_ADMIN_PORT = 1936
-# Where each part of a stack says that it is ready, and how it is asked: a question, and what a good answer begins with.
-ASKED = {
-    "etcd": (2379, b"GET /health HTTP/1.0\r\n\r\n", b"HTTP/1.0 200"),
-    "redis": (6379, b"PING\r\n", b"+PONG"),
-    "register": (1934, READY, b"HTTP/1.0 200"),
-    "discover": (1935, READY, b"HTTP/1.0 200"),
-    "sockets": (1933, READY, b"HTTP/1.0 200"),
-    "proxy": (PROXY_ADMIN_PORT, READY, b"HTTP/1.0 200"),
-}
-
 # What the stream may say of a part's restart, nothing where nothing is said here: etcd may be away for long enough.
 TOLD = {"discover": [["epoch-began"]], "etcd": [[], ["source-lost", "source-recovered"]]}
 
@@ -79,11 +63,6 @@ def load(stack: Stack, web: Whoamis) -> Iterator[Load]:
         yield running
 
 
-def _answers(service: str) -> bool:
-    port, question, beginning = ASKED[service]
-    return ask(port, question).startswith(beginning)
-
-
 def _await_all(load: Load) -> None:
     """Wait until all instances answer."""
     load.await_answers(lambda seen: {instance for _, instance in seen} == set(INSTANCES))
@@ -109,25 +88,6 @@ def _watched(load: Load, what: str, measured: Callable[[str], None]) -> Iterator
         text += f"; sent {min(seconds):.2f} to {max(seconds):.2f} s after the beginning"
         text += f", {Counter(failure.error for failure in failures)}"
     measured(text)
-
-
-def _entries(stack: Stack) -> list[Entry]:
-    with stack.stream() as stream:
-        decoded = (decode_entry(raw.sequence, raw.fields) for raw in stream.tail(10_000))
-        return [entry for entry in decoded if entry is not None]
-
-
-def _catalog(stack: Stack) -> set[str]:
-    with stack.stream() as stream:
-        check(stream)
-        return {instance.id for instance in stream.catalog().services.get(SERVICE, {}).values()}
-
-
-def _applied_by_all(stack: Stack, proxies: int) -> bool:
-    with stack.stream() as stream:
-        head, announced = stream.head(), stream.announced().values()
-        assert head is not None
-        return len([one for one in announced if one["sequence"] == str(head.sequence)]) == proxies
 
 
 def test_make_up_does_not_wait_for_a_first_instance(
@@ -165,10 +125,10 @@ def test_proxies_are_added_and_taken_away_without_a_lost_connection(
     stack: Stack, load: Load, measured: Callable[[str], None]
 ) -> None:
     """`--scale proxy=3` and back to 1: each of the three carries connections, and nobody is refused."""
-    ports = [PROXY_ADMIN_PORT + number for number in range(3)]
+    ports = [looking.PROXY_ADMIN_PORT + number for number in range(3)]
     with _watched(load, "scaled to 3 proxies and back to 1", measured) as failures:
         stack.compose("up", "--detach", "--wait", "--scale", "proxy=3")
-        wait_until(lambda: all(_carries(port) for port in ports), "all three to carry connections")
+        wait_until(lambda: all(looking.carries(port, SERVICE) for port in ports), "all three to carry connections")
         _await_all(load)
         stack.compose("up", "--detach", "--wait", "--scale", "proxy=1")
         _await_all(load)
@@ -176,20 +136,15 @@ def test_proxies_are_added_and_taken_away_without_a_lost_connection(
     assert failures == []
 
 
-def _carries(admin_port: int) -> bool:
-    with urlopen(f"http://127.0.0.1:{admin_port}/metrics", timeout=5) as answer:
-        return f'mooring_proxy_connections_total{{service="{SERVICE}"}}' in answer.read().decode()
-
-
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_restarted_part_costs_no_connection(
     stack: Stack, load: Load, measured: Callable[[str], None], service: str
 ) -> None:
     """`docker compose restart` of each part: nobody is refused, and the stream says no more than is new."""
-    known, lives = _entries(stack), stack.started(service)
+    known, lives = looking.entries(stack), stack.started(service)
     with _watched(load, f"restart of {service}", measured) as failures:
         stack.compose("restart", service)
-        wait_until(lambda: _answers(service), f"{service} to be ready")
+        wait_until(lambda: looking.answers(service), f"{service} to be ready")
         _await_all(load)
     assert stack.started(service).isdisjoint(lives)
     assert failures == []
@@ -197,7 +152,7 @@ def test_a_restarted_part_costs_no_connection(
 
 
 def _assert_nothing_new(stack: Stack, known: list[Entry], service: str) -> None:
-    entries = _entries(stack)
+    entries = looking.entries(stack)
     if service == "redis":
         # Another life of Redis is another incarnation: the same catalog, told anew.
         assert entries[-1].incarnation != known[-1].incarnation
@@ -205,7 +160,7 @@ def _assert_nothing_new(stack: Stack, known: list[Entry], service: str) -> None:
         assert entries[: len(known)] == known
         told = [entry.fact.type for entry in entries[len(known) :]]
         assert told in TOLD.get(service, [[]])
-    assert len(_catalog(stack)) == len(INSTANCES)
+    assert len(looking.catalog(stack, SERVICE)) == len(INSTANCES)
 
 
 def test_another_build_takes_the_place_of_the_running_one_without_a_lost_connection(
@@ -220,7 +175,7 @@ def test_another_build_takes_the_place_of_the_running_one_without_a_lost_connect
     for service in ours:
         assert images[service].isdisjoint(one.image.id for one in stack.containers(service) if one.image), service
     assert failures == []
-    assert len(_catalog(stack)) == len(INSTANCES)
+    assert len(looking.catalog(stack, SERVICE)) == len(INSTANCES)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -232,12 +187,12 @@ def test_a_killed_part_comes_back_by_itself(
     with _watched(load, f"kill -9 of {service}", measured) as failures:
         stack.kill(service)
         killed = time.time()
-        wait_until(lambda: stack.started(service) - lives and _answers(service), f"{service} to be back")
+        wait_until(lambda: stack.started(service) - lives and looking.answers(service), f"{service} to be back")
         _await_all(load)
     # Those that the proxy had accepted were sent before its end. All others wait for the next one.
     assert [failure for failure in failures if service != "proxy" or failure.at > killed] == []
-    wait_until(lambda: _applied_by_all(stack, 1), "the proxy to know all")
-    assert len(_catalog(stack)) == len(INSTANCES)
+    wait_until(lambda: looking.applied_by_all(stack, 1), "the proxy to know all")
+    assert len(looking.catalog(stack, SERVICE)) == len(INSTANCES)
 
 
 def test_convergence_is_measured_from_docker_to_the_proxies(
@@ -257,53 +212,21 @@ def test_convergence_is_measured_from_docker_to_the_proxies(
 
 def _applied_ms(stack: Stack, service: str, number: int) -> float:
     """Wait until the proxy has applied the service's fact of this number, and return how long that took."""
-    wait_until(lambda: len(_facts(stack, service)) == number, "the fact to be in the stream")
-    sequence, seen = _facts(stack, service)[-1]
-    wait_until(lambda: _applied_at(stack, sequence), "the proxy to apply it")
-    return 1000 * (_applied_at(stack, sequence) - seen)
-
-
-def _facts(stack: Stack, service: str) -> list[tuple[int, float]]:
-    """Return the sequence of each fact about the service, and when Docker saw what it is about."""
-    facts = [(entry.sequence, entry.fact) for entry in _entries(stack)]
-    return [
-        (sequence, seen_docker(fact) or 0)
-        for sequence, fact in facts
-        if isinstance(fact, InstanceAdded | InstanceRemoved) and fact.instance.service == service
-    ]
-
-
-def _applied_at(stack: Stack, sequence: int) -> float:
-    """Return when the proxy had applied the stream up to here; 0 while it has not said so."""
-    with stack.stream() as stream:
-        times = [float(one["applied_at"]) for one in stream.announced().values() if one["sequence"] == str(sequence)]
-    return max(times, default=0)
+    wait_until(lambda: len(looking.facts(stack, service)) == number, "the fact to be in the stream")
+    sequence, seen = looking.facts(stack, service)[-1]
+    wait_until(lambda: looking.applied_at(stack, sequence), "the proxy to apply it")
+    return 1000 * (looking.applied_at(stack, sequence) - seen)
 
 
 def test_what_is_kept_is_there_again(stack: Stack) -> None:
     """`make down KEEP=1` ends every container; the next `make up` goes on with the same etcd and the same Redis."""
-    known, stored, epoch = _catalog(stack), _store_id(), _epoch(stack)
+    known, stored, epoch = looking.catalog(stack, SERVICE), looking.store_id(), looking.epoch(stack)
     stack.make("down", "KEEP=1")
     assert [service for service in SERVICES if stack.containers(service)] == []
     stack.make("up")
-    assert _store_id() == stored
-    wait_until(lambda: _epoch(stack) > epoch, "the next epoch of the same Redis")
-    wait_until(lambda: _catalog(stack) == known, "the catalog")
-
-
-def _store_id() -> bytes:
-    store = connect([Address("127.0.0.1", ASKED["etcd"][0])])
-    try:
-        (item,) = store.list(STORE_KEY).items
-        return item.value
-    finally:
-        store.close()
-
-
-def _epoch(stack: Stack) -> int:
-    with stack.stream() as stream:
-        head = stream.head()
-        return head.epoch if head else 0
+    assert looking.store_id() == stored
+    wait_until(lambda: looking.epoch(stack) > epoch, "the next epoch of the same Redis")
+    wait_until(lambda: looking.catalog(stack, SERVICE) == known, "the catalog")
 
 
 def test_make_down_leaves_nothing(stack: Stack, web: Whoamis, before: Mapping[str, frozenset[str]]) -> None:
