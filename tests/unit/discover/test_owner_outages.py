@@ -1,12 +1,16 @@
 """The owner and its publisher when the stream loses answers, is away, emptied, damaged, another, or the owner dies."""
 
+from typing import cast
+
 import pytest
 
 from mooring.redis.memory import MemoryStream
 from mooring.redis.step import Table
-from mooring.redis.stream import Batch, Head, Outcome
+from mooring.redis.stream import Batch, Head, Outcome, StreamWriter
+from mooring_discover.publisher import Absent, Publisher
 from mooring_discover.status import readiness
 from tests.checker import check
+from tests.fates import FINE, Fated
 from tests.unit.discover.making import Desk, desk, fleet, head, instance, listed, seen, states, types, withdrawn
 
 
@@ -181,3 +185,16 @@ def test_damaged_catalog_is_begun_anew() -> None:
     one.turn(listed(fleet(2)))
     assert head(one).incarnation == "incarnation-2"
     check(one.stream)
+
+
+def test_a_failover_while_one_looks_ends_the_incarnation() -> None:
+    """A replica that fell behind takes over between two questions: no position that was lost is written anew."""
+    stream = MemoryStream(lambda: 0.0)
+    first = Desk(stream)
+    first.turn(listed([instance()]))
+    replica = stream.replicate()
+    first.turn(seen(instance(port=8001)))
+    fated = Fated(stream.another(), lambda _: stream.fail_over(replica))
+    fated.fates.extend([FINE, "failed over"])
+    publisher = Publisher(cast("StreamWriter", fated), new_incarnation=lambda: "next", stream_length=100)
+    assert publisher.look(head(first).epoch) == Absent(stream.run_id())
