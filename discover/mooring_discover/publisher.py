@@ -101,8 +101,8 @@ class Publisher:
             Unavailable: Redis does not answer.
             Fenced: another leads by now.
         """
-        # In this order: should a replica that fell behind take over in between, the head is of another run id. The other
-        # way round we would go on in the replica, and write positions anew that were written already.
+        # In this order: should a replica that fell behind take over in between, the head is of another run id. The
+        # other way round we would go on in the replica, and write anew what was written already.
         head = self._head()
         run_id = self._stream.run_id()
         if head is None or head.run_id != run_id:
