@@ -39,11 +39,11 @@ class Stack:
         """Run make with these settings in its environment besides the stack's own; return what it wrote."""
         return self._run("make", *words, **settings)
 
-    def compose(self, *words: str) -> str:
-        """Run `docker compose` with what make gives it."""
+    def compose(self, *words: str, **settings: str) -> str:
+        """Run `docker compose` with what make gives it, and with these settings in its environment."""
         group = str(Path("/var/run/docker.sock").stat().st_gid)
         file = str(self.directory / "compose/docker-compose.yml")
-        return self._run("docker", "compose", *words, COMPOSE_FILE=file, MOORING_DOCKER_GROUP=group)
+        return self._run("docker", "compose", *words, COMPOSE_FILE=file, MOORING_DOCKER_GROUP=group, **settings)
 
     def containers(self, service: str) -> list[Container]:
         """Return the containers of a service that run."""
@@ -88,7 +88,7 @@ class Stack:
     def remove(self) -> None:
         """Leave nothing, whatever the test did."""
         self.make("down")
-        for name in ("register", "discover", "proxy", "etcd", "redis"):
+        for name in ("register", "discover", "proxy", "sockets", "etcd", "redis"):
             if self.client.images.list(f"mooring-{name}:{self.tag}"):
                 self.client.images.remove(f"mooring-{name}:{self.tag}")
 

@@ -91,7 +91,7 @@ def ensure_whoami(client: docker.DockerClient) -> None:
 
 
 def ensure_mooring(client: docker.DockerClient) -> None:
-    """Build Mooring's five images from the sources as they are now.
+    """Build Mooring's five images from the sources as they are now, and let the holder of sockets be of that build too.
 
     Raises:
         ImageError: a build failed; tells the end of what it printed.
@@ -101,6 +101,7 @@ def ensure_mooring(client: docker.DockerClient) -> None:
     outcome = subprocess.run(command, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS)
     if outcome.returncode != 0:
         raise ImageError(f"make images ended with status {outcome.returncode}: {outcome.stderr[-TOLD_BYTES:]}")
+    client.images.get("mooring-proxy").tag("mooring-sockets")
 
 
 @contextmanager

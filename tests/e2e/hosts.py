@@ -31,7 +31,7 @@ from tests.waiting import wait_until
 TTL_SECONDS = 10
 ETCD_PORT, REDIS_PORT = 2379, 6379
 COMPOSE_SECONDS = 120.0
-IMAGES = ("mooring-register", "mooring-discover", "mooring-proxy", "mooring-redis", "mooring-whoami")
+IMAGES = ("mooring-register", "mooring-discover", "mooring-proxy", "mooring-sockets", "mooring-redis", "mooring-whoami")
 FOLDER = Path(__file__).parents[2] / "compose"
 PORT = 8000
 

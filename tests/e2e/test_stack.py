@@ -167,15 +167,35 @@ def test_another_build_takes_the_place_of_the_running_one_without_a_lost_connect
     stack: Stack, load: Load, measured: Callable[[str], None]
 ) -> None:
     """`make up` after a rebuild replaces every container whose image is another, and nobody is refused."""
-    ours = ("register", "discover", "sockets", "proxy")
-    images = {service: {one.image.id for one in stack.containers(service) if one.image} for service in ours}
+    images = _images(stack)
     with _watched(load, "make up with new images", measured) as failures:
         stack.make("up", "REVISION=another")
         _await_all(load)
-    for service in ours:
-        assert images[service].isdisjoint(one.image.id for one in stack.containers(service) if one.image), service
+    assert _replaced(images, _images(stack)) == {"register", "discover", "sockets", "proxy"}
     assert failures == []
     assert len(looking.catalog(stack, SERVICE)) == len(INSTANCES)
+
+
+def test_compose_by_itself_brings_another_build_up_without_a_lost_connection(
+    stack: Stack, load: Load, measured: Callable[[str], None]
+) -> None:
+    """`docker compose up` stops all that it replaces before it starts any of it: the holder of sockets stays."""
+    images = _images(stack)
+    with _watched(load, "docker compose up with new images", measured) as failures:
+        stack.compose("build", MOORING_REVISION="a third")
+        stack.compose("up", "--detach", "--wait", MOORING_REVISION="a third")
+        _await_all(load)
+    assert _replaced(images, _images(stack)) == {"register", "discover", "proxy"}
+    assert failures == []
+    assert len(looking.catalog(stack, SERVICE)) == len(INSTANCES)
+
+
+def _images(stack: Stack) -> Mapping[str, set[str]]:
+    return {service: {one.image.id for one in stack.containers(service) if one.image} for service in SERVICES}
+
+
+def _replaced(before: Mapping[str, set[str]], after: Mapping[str, set[str]]) -> set[str]:
+    return {service for service, images in after.items() if images.isdisjoint(before[service])}
 
 
 @pytest.mark.parametrize("service", SERVICES)
