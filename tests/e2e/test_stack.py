@@ -191,7 +191,7 @@ def test_compose_by_itself_brings_another_build_up_without_a_lost_connection(
 
 
 def _images(stack: Stack) -> Mapping[str, set[str]]:
-    return {service: {one.image.id for one in stack.containers(service) if one.image} for service in SERVICES}
+    return {service: {str(one.image.id) for one in stack.containers(service) if one.image} for service in SERVICES}
 
 
 def _replaced(before: Mapping[str, set[str]], after: Mapping[str, set[str]]) -> set[str]:
