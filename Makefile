@@ -29,7 +29,7 @@ imports: install  ## import-linter: who may import whom
 	$(BIN)/lint-imports
 
 cover: install  ## all tests, with branch coverage; those that need the machine to themselves come last, one by one
-	$(BIN)/pytest --cov --numprocesses 2 --dist loadfile --durations 12 -m "not alone" && $(BIN)/pytest --durations 6 -m alone
+	$(BIN)/pytest --cov --numprocesses 4 --dist loadfile --durations 12 -m "not alone" && $(BIN)/pytest --durations 6 -m alone
 
 images: $(IMAGES:%=image-%)  ## build the five images: mooring-register, -discover, -proxy, -etcd, -redis
 

@@ -100,10 +100,10 @@ class Site:
         except Unavailable:
             return None
 
-    def complete(self) -> bool:
-        """Whether there is a stream that is complete."""
+    def complete(self, *, other_than: str = "") -> bool:
+        """Whether there is a stream that is complete, of another incarnation than that."""
         head = self.head()
-        return head is not None and head.complete
+        return head is not None and head.complete and head.incarnation != other_than
 
     def catalog(self) -> dict[str, State]:
         """Return the states of the instances in the catalog, by id."""

@@ -50,7 +50,8 @@ def test_redis_started_again_with_its_data_is_another_incarnation(
     own_redis_server.stop()
     own_site.put(instance("c"))
     own_redis_server.start()
-    wait_until(lambda: own_site.complete() and check(own_site.stream).incarnation != former, "another incarnation")
+    wait_until(lambda: own_site.complete(other_than=former), "another incarnation, complete")
+    check(own_site.stream)
     assert set(own_site.catalog()) == {"a", "b", "c"}
 
 
