@@ -99,6 +99,7 @@ def instances() -> st.SearchStrategy[Instance]:
         checks=STRINGS,
         http=st.dictionaries(TEXTS, JSON, max_size=2),
         kind=st.sampled_from(["", "proxy"]),
+        zone=st.sampled_from(["", "eu-1"]),
         host=st.sampled_from(["", "host1", "host2"]),
         container=TEXTS,
         name=TEXTS,

@@ -21,7 +21,7 @@ FORMAT: Final = 1
 # Above this an unknown field is somebody's payload, not somebody's metadata, and would be copied to every proxy.
 UNKNOWN_FIELD_MOST_BYTES: Final = 1024
 
-_TEXTS: Final = ("cause", "kind", "host", "container", "name", "image", "health", "started", "path")
+_TEXTS: Final = ("cause", "kind", "zone", "host", "container", "name", "image", "health", "started", "path")
 _OPTIONAL: Final = ("container_address", *_TEXTS)
 _KNOWN: Final = frozenset(
     {"v", "id", "service", "ipaddress", "host_port", "port", "proto", "publish", "state", "weight", "tags"}

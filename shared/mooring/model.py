@@ -117,6 +117,7 @@ class Instance:
 
     `address` is where to connect, `port` what the container itself listens on, `publish` the port that its service
     asks for on the proxies. `path` is the whole registry key it was found under. Times are epoch seconds.
+    `kind` is `proxy` for one of our own, which no proxy routes to; `zone` is where it runs: near ones may be preferred.
     `extra` keeps the unknown fields of a document, so that a later Mooring's words survive an earlier one's hands.
     """
 
@@ -134,6 +135,7 @@ class Instance:
     checks: Mapping[str, str] = field(factory=dict)
     http: Mapping[str, Json] = field(factory=dict)
     kind: str = ""
+    zone: str = ""
     host: str = ""
     container: str = ""
     name: str = ""
