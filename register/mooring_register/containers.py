@@ -1,7 +1,7 @@
 """A container as Docker describes it, read once into a frozen value. Decides nothing and knows no registry.
 
-Of a container's environment and labels only what begins with `SERVICE_` is kept: what never enters this value cannot
-be published by accident.
+Of a container's environment and labels only what begins with `SERVICE_` is kept, and what begins with the prefix of
+bindings: what never enters this value cannot be published by accident.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from attrs import field, frozen
 from mooring_register.draining import DEFAULT_STOP_SIGNAL, DEFAULT_STOP_TIMEOUT_SECONDS
 
 DESCRIPTOR_PREFIX: Final = "SERVICE_"
+DEFAULT_BINDING_PREFIX: Final = "BACKEND_"
 
 # What the engine's JSON looks like is the engine's business: checked where it is read, field by field.
 Inspected = Mapping[str, Any]
@@ -44,7 +45,9 @@ class Network:
 class Container:
     """One container at one moment. `started_at` is epoch seconds, `health` is empty without a HEALTHCHECK.
 
-    `ports_pending` says that Docker promised to publish a port and has not filled it in yet.
+    `wishes` are the labels and variables with the prefix of bindings. `other_labels` are those without `SERVICE_`: they
+    are asked about (filters, names by Compose), and never published. `ports_pending` says that Docker promised to
+    publish a port and has not filled it in yet.
     """
 
     id: str
@@ -52,6 +55,8 @@ class Container:
     image: str = ""
     labels: Mapping[str, str] = field(factory=dict)
     environment: Mapping[str, str] = field(factory=dict)
+    wishes: Mapping[str, str] = field(factory=dict)
+    other_labels: Mapping[str, str] = field(factory=dict, repr=False)
     running: bool = True
     paused: bool = False
     restarting: bool = False
@@ -68,18 +73,21 @@ class Container:
     ports_pending: bool = False
 
 
-def read_container(document: Inspected) -> Container:
-    """Read the answer of Docker's inspect."""
+def read_container(document: Inspected, binding_prefix: str = DEFAULT_BINDING_PREFIX) -> Container:
+    """Read the answer of Docker's inspect; `binding_prefix` is meant literally."""
     state, config = document.get("State") or {}, document.get("Config") or {}
     mode = (document.get("HostConfig") or {}).get("NetworkMode") or ""
     started = state.get("StartedAt") or ""
     timeout = config.get("StopTimeout")
+    labels, variables = config.get("Labels") or {}, _variables(config.get("Env") or [])
     return Container(
         id=document["Id"],
         name=document.get("Name") or "",
         image=config.get("Image") or "",
-        labels=_descriptor(config.get("Labels") or {}),
-        environment=_descriptor(_variables(config.get("Env") or [])),
+        labels=_beginning_with(DESCRIPTOR_PREFIX, labels),
+        environment=_beginning_with(DESCRIPTOR_PREFIX, variables),
+        wishes=_beginning_with(binding_prefix, {**variables, **labels}),
+        other_labels={name: value for name, value in labels.items() if not name.startswith(DESCRIPTOR_PREFIX)},
         running=bool(state.get("Running")),
         paused=bool(state.get("Paused")),
         restarting=bool(state.get("Restarting")),
@@ -109,8 +117,8 @@ def parse_time(text: str) -> float:
     return datetime.fromisoformat(whole).timestamp() + (float(f"0.{found[1]}") if found else 0.0)
 
 
-def _descriptor(said: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in said.items() if name.startswith(DESCRIPTOR_PREFIX)}
+def _beginning_with(prefix: str, said: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in said.items() if name.startswith(prefix)}
 
 
 def _variables(lines: Iterable[str]) -> dict[str, str]:

@@ -70,6 +70,11 @@ def host_key(host: str) -> str:
     return HOSTS_PREFIX + encode_id(host)
 
 
+def binding_key(host: str, container: str, name: str) -> str:
+    """Return `<host>/<container id>/<NAME>`: what names a binding; in a registry it stands below `BINDINGS_PREFIX`."""
+    return "/".join(encode_id(part) for part in (host, container, name))
+
+
 def catalog_field(service: str, instance_id: str) -> str:
     """Return `<service>|<id>`: an instance's field in the catalog's hash, and its key in an entry."""
     return f"{encode_service(service)}|{encode_id(instance_id)}"
