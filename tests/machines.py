@@ -20,8 +20,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import IO
 
-# Set aside for documentation: no machine that a test must reach has such an address. Not 198.51.100.0/24: register asks
-# the kernel for the way there to learn the default route, which would be another one while a test runs.
+# Set aside for documentation: no machine that a test must reach has such an address.
 NETWORK = ip_network("203.0.113.0/24")
 GATEWAY, OUTSIDE, *ADDRESSES = (str(address) for address in itertools.islice(NETWORK.hosts(), 10))
 LENGTH = NETWORK.prefixlen
