@@ -121,6 +121,14 @@ def test_make_up_starts_everything_from_a_clean_checkout(
     measured(f"make up, images built or found: {took:.1f} s")
 
 
+@pytest.mark.parametrize("service", ["discover", "proxy"])
+def test_whoever_reads_the_stream_can_be_asked_how_it_stands(stack: Stack, service: str) -> None:
+    """`docker compose exec` of status, events and verify needs no option: they read what the part reads."""
+    assert "all is well" in stack.compose("exec", "-T", service, "mooring", "status")
+    assert SERVICE in stack.compose("exec", "-T", service, "mooring", "events", "--type", "instance-added")
+    assert "well: entries 1" in stack.compose("exec", "-T", service, "mooring", "verify")
+
+
 def test_proxies_are_added_and_taken_away_without_a_lost_connection(
     stack: Stack, load: Load, measured: Callable[[str], None]
 ) -> None:
