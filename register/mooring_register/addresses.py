@@ -1,20 +1,27 @@
 """Where a container's ports can be reached. Pure: the host's own addresses come in with the policy.
 
-A published port is reached on the host, an internal one on the container's own address. One port bound on `0.0.0.0`
-and on `::` is one place, not two. Where nothing can be reached, the reason is said.
+A published port is reached on the host, an internal one on the container's own address, and both by the network that
+the container has, which may be another one's (`network_sharing`). One port bound on `0.0.0.0` and on `::` is one place,
+not two. Where nothing can be reached, the reason is said.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import groupby
+from ipaddress import ip_address
 from typing import Final
 
 from attrs import frozen
 
-from mooring.model import Address
+from mooring.errors import DescriptorError
+from mooring.model import Address, parse_port
 from mooring_register.containers import Container, PortMapping
-from mooring_register.naming import is_ipv6
+from mooring_register.filters import Filter
+from mooring_register.naming import NameFrom, is_ipv6
+from mooring_register.network_sharing import NoNetwork
+
+NETWORK_LABEL: Final = "SERVICE_NETWORK"
+PORT_LABEL: Final = "SERVICE_PORT"
 
 _PROTOCOLS: Final = ("tcp", "udp")
 _ANY_IPV4: Final = "0.0.0.0"  # noqa: S104 -- compared with, never bound
@@ -25,13 +32,18 @@ _ANY_IPV6: Final = "::"
 class Policy:
     """How this host registers: its name, its address for published ports, and which containers count.
 
-    `internal` registers the containers' own addresses; `explicit` only what has a SERVICE_NAME.
+    `internal` registers the containers' own addresses, of several those in `networks`, in that order; `explicit` only
+    what has a SERVICE_NAME. `ip_label` is the label that gives a container its address.
     """
 
     host: str
     ip: str = ""
     internal: bool = False
     explicit: bool = False
+    filters: tuple[Filter, ...] = ()
+    name_from: NameFrom = NameFrom.IMAGE
+    networks: tuple[str, ...] = ()
+    ip_label: str = ""
 
 
 @frozen(order=True)
@@ -54,68 +66,162 @@ class Unreachable:
     reason: str
 
 
-def places(container: Container, policy: Policy) -> tuple[tuple[Place, ...], tuple[Unreachable, ...]]:
-    """Return every place where the container's ports are reached, and the ports that are not, each with the reason."""
+@frozen
+class Reach:
+    """Where the ports of a container are reached, and which are not. `problems` are mistakes, `notes` only told."""
+
+    places: tuple[Place, ...] = ()
+    unreachable: tuple[Unreachable, ...] = ()
+    problems: tuple[DescriptorError, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@frozen
+class _Site:
+    """What decides where one container's ports are reached. `labelled` is the address that a label gives it, if any."""
+
+    container: Container
+    owner: Container | NoNetwork
+    policy: Policy
+    labelled: str = ""
+
+
+def reach(container: Container, policy: Policy, owner: Container | NoNetwork | None = None) -> Reach:
+    """Return every place where the container's ports are reached, and the ports that are not, each with the reason.
+
+    `owner` is the container whose network it has (`network_owner`), by default itself.
+    """
     found: list[Place] = []
     missing: list[Unreachable] = []
-    for (port, proto), bindings in groupby(sorted(container.ports, key=_port), key=_port):
-        places_or_reason = _places(container, policy, port, proto, tuple(bindings))
+    owner = container if owner is None else owner
+    ports, problems = _ports(container)
+    labelled, wrong, notes = _labelled(container, policy)
+    site = _Site(container, owner, policy, labelled)
+    for port, proto in ports:
+        places_or_reason = _places(site, port, proto)
         if isinstance(places_or_reason, str):
             missing.append(Unreachable(port, proto, places_or_reason))
         else:
             found.extend(places_or_reason)
-    return tuple(found), tuple(missing)
+    if isinstance(owner, NoNetwork) and owner.is_loop:
+        problems.append(DescriptorError(container.name.removeprefix("/"), owner.reason))
+    return Reach(tuple(found), tuple(missing), (*problems, *wrong), notes)
 
 
-def _port(mapping: PortMapping) -> tuple[int, str]:
-    return mapping.port, mapping.proto
+def places(container: Container, policy: Policy) -> tuple[tuple[Place, ...], tuple[Unreachable, ...]]:
+    """Return what `reach` does, of a container by itself."""
+    found = reach(container, policy)
+    return found.places, found.unreachable
 
 
-def _places(
-    container: Container, policy: Policy, port: int, proto: str, bindings: tuple[PortMapping, ...]
-) -> list[Place] | str:
+def _ports(container: Container) -> tuple[list[tuple[int, str]], list[DescriptorError]]:
+    """Return the ports of a container, and what is wrong with them; one that exposes none may name them itself."""
+    if container.ports:
+        return sorted({(mapping.port, mapping.proto) for mapping in container.ports}), []
+    ports: set[tuple[int, str]] = set()
+    problems: list[DescriptorError] = []
+    for text in filter(None, _said(container, PORT_LABEL).split(",")):
+        port, _, proto = text.strip().partition("/")
+        try:
+            ports.add((parse_port(port), proto or "tcp"))
+        except ValueError as error:
+            where = f"{container.name.removeprefix('/')}: {PORT_LABEL}={text!r}"
+            problems.append(DescriptorError(where, str(error)))
+    return sorted(ports), problems
+
+
+def _said(container: Container, label: str) -> str:
+    return container.labels.get(label) or container.environment.get(label) or ""
+
+
+def _labelled(container: Container, policy: Policy) -> tuple[str, list[DescriptorError], tuple[str, ...]]:
+    """Return the address that the label of the policy gives, what is wrong with it, and that there is none."""
+    if not policy.ip_label:
+        return "", [], ()
+    name = container.name.removeprefix("/")
+    value = {**container.other_labels, **container.labels}.get(policy.ip_label, "")
+    if not value:
+        return "", [], (f"{name}: it has no label {policy.ip_label}, so that its normal address is taken",)
+    try:
+        return str(ip_address(value.rpartition("/")[0] or value)), [], ()
+    except ValueError:
+        reason = "expected an IP address, perhaps with /LENGTH; its normal address is taken"
+        return "", [DescriptorError(f"{name}: {policy.ip_label}={value!r}", reason)], ()
+
+
+def _places(site: _Site, port: int, proto: str) -> list[Place] | str:
+    owner, policy = site.owner, site.policy
     if proto not in _PROTOCOLS:
         return f"protocol {proto} is neither tcp nor udp"
-    if container.network_mode.startswith("container:"):
-        return f"it shares the network of {container.network_mode.removeprefix('container:')[:12]}"
-    own = own_address(container)
+    if isinstance(owner, NoNetwork):
+        return owner.reason
+    if owner.network_mode == "host":
+        host = site.labelled or policy.ip
+        return [Place(port, proto, Address(host, port, proto))] if host else "the host's address is not known: see --ip"
+    own = own_address(owner, _said(site.container, NETWORK_LABEL), policy.networks)
     within = str(Address(own, port, proto)) if own else ""
-    if container.network_mode == "host":
-        return [Place(port, proto, Address(policy.ip, port, proto))] if policy.ip else "the host's address is not known"
     if policy.internal:
-        return [Place(port, proto, Address(own, port, proto), within)] if own else "it has no address of its own"
-    published = [binding for binding in bindings if binding.host_port is not None]
-    if not published:
-        return "Docker has not published it yet" if container.ports_pending else "it is not published on the host"
-    return _published(policy, proto, published, within) or f"{policy.ip} is of another IP version than its bindings"
+        host = site.labelled or own
+        return [Place(port, proto, Address(host, port, proto), within)] if host else _no_address(site, owner)
+    return _on_the_host(site, owner, (port, proto), within)
 
 
-def own_address(container: Container) -> str:
-    """Return the container's address in the first of its networks, by name, that gives it one; IPv4 before IPv6."""
-    ipv4 = (network.ipv4 for network in container.networks if network.ipv4)
-    ipv6 = (network.ipv6 for network in container.networks if network.ipv6)
-    return next(ipv4, None) or next(ipv6, None) or ""
+def _on_the_host(site: _Site, owner: Container, port: tuple[int, str], within: str) -> list[Place] | str:
+    published = [one for one in owner.ports if (one.port, one.proto) == port and one.host_port is not None]
+    if published:
+        found = _published(site, published, within)
+        return found or f"{site.labelled or site.policy.ip} is of another IP version than its bindings"
+    if owner.ports_pending:
+        return "Docker has not published it yet"
+    name = owner.name.removeprefix("/")
+    return "it is not published on the host" + ("" if owner.id == site.container.id else f" by {name}")
 
 
-def _published(policy: Policy, proto: str, published: list[PortMapping], within: str) -> list[Place]:
+def own_address(owner: Container, network: str, preferred: tuple[str, ...]) -> str:
+    """Return the address that a container has in one network, if that is named, else in the first that gives it one.
+
+    First are the preferred networks, in their order, then the others by name; IPv4 before IPv6. Empty if there is none.
+    """
+    if network:
+        choices = [[one for one in owner.networks if one.name == network]]
+    else:
+        choices = [[one for one in owner.networks if one.name == name] for name in preferred]
+        choices.append(sorted(owner.networks))
+    for networks in choices:
+        ipv4 = (one.ipv4 for one in networks if one.ipv4)
+        ipv6 = (one.ipv6 for one in networks if one.ipv6)
+        if found := next(ipv4, None) or next(ipv6, None):
+            return found
+    return ""
+
+
+def _no_address(site: _Site, owner: Container) -> str:
+    network = _said(site.container, NETWORK_LABEL)
+    if not network:
+        return "it has no address of its own"
+    names = ", ".join(one.name for one in owner.networks) or "none"
+    return f"it has no address in network {network}, which {NETWORK_LABEL} names; its networks: {names}"
+
+
+def _published(site: _Site, published: list[PortMapping], within: str) -> list[Place]:
     places: list[Place] = []
     families: set[bool] = set()
-    for address in sorted(_reachable(policy, proto, published), key=_preference):
+    proto = published[0].proto
+    for address in sorted(_reachable(site, proto, published), key=_preference):
         first_of_family = is_ipv6(address.host) not in families
         families.add(is_ipv6(address.host))
         places.append(Place(published[0].port, proto, address, within, None if first_of_family else address.port))
     return places
 
 
-def _reachable(policy: Policy, proto: str, published: Iterable[PortMapping]) -> set[Address]:
+def _reachable(site: _Site, proto: str, published: Iterable[PortMapping]) -> set[Address]:
     """Return the addresses of the bindings; equal ones, and wildcards of both families, count once."""
-    foreign_wildcard = _ANY_IPV4 if is_ipv6(policy.ip) else _ANY_IPV6
+    ip = site.labelled or site.policy.ip
+    foreign_wildcard = _ANY_IPV4 if is_ipv6(ip) else _ANY_IPV6
     return {
-        Address(
-            policy.ip if binding.host_ip in ("", _ANY_IPV4, _ANY_IPV6) else binding.host_ip, binding.host_port, proto
-        )
+        Address(ip if site.labelled or binding.host_ip in ("", _ANY_IPV4, _ANY_IPV6) else binding.host_ip, port, proto)
         for binding in published
-        if binding.host_port is not None and binding.host_ip != foreign_wildcard
+        if (port := binding.host_port) is not None and binding.host_ip != foreign_wildcard
     }
 
 
