@@ -257,6 +257,14 @@ def test_what_is_kept_is_there_again(stack: Stack) -> None:
     wait_until(lambda: looking.catalog(stack, SERVICE) == known, "the catalog")
 
 
+def test_something_to_try_is_added(stack: Stack) -> None:
+    """`make up DEMO=1` on a running stack: three small services answer in turn on one port."""
+    port = free_port()
+    stack.make("up", "DEMO=1", MOORING_WHOAMI_PORT=str(port))
+    with Load([Address("127.0.0.1", port)], 50, "demo") as load:
+        load.await_answers(lambda seen: {name for _, name in seen} == {"whoami-1", "whoami-2", "whoami-3"})
+
+
 def test_make_down_leaves_nothing(stack: Stack, web: Whoamis, before: Mapping[str, frozenset[str]]) -> None:
     """No container, network, volume, packet filter rule, listening socket or interface is left of the stack."""
     assert {kind: left - before[kind] for kind, left in traces(web.client).items()} != {kind: set() for kind in before}
