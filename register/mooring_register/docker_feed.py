@@ -25,7 +25,7 @@ from mooring.errors import Unavailable, WorldError
 from mooring.telemetry import get_logger
 from mooring.threads import keep_trying
 from mooring_register import metrics
-from mooring_register.containers import Container, read_container
+from mooring_register.containers import DEFAULT_BINDING_PREFIX, Container, read_container
 from mooring_register.engine import DockerEvent, Engine, Events
 from mooring_register.observations import Died, Gone, Inspected, Listed, Lost, Observation, Signalled
 
@@ -83,11 +83,13 @@ class DockerFeed:
         *,
         resync_seconds: float,
         clock: Callable[[], float],
+        binding_prefix: str = DEFAULT_BINDING_PREFIX,
     ) -> None:
         self._engine = engine
         self._observe = observe
         self._resync_seconds = resync_seconds
         self._clock = clock
+        self._binding_prefix = binding_prefix
         self._stopping = Event()
         self._hints: SimpleQueue[Hint] = SimpleQueue()
         self._events: Events | None = None
@@ -216,7 +218,7 @@ class DockerFeed:
             self._inspected_at.pop(container_id, None)
             return None
         self._inspected_at[container_id] = self._clock()
-        container = read_container(document)
+        container = read_container(document, self._binding_prefix)
         (self._running.add if container.running else self._running.discard)(container_id)
         return container
 
@@ -243,7 +245,7 @@ class DockerFeed:
         return set(ordered[: math.ceil(len(ordered) * share)])
 
 
-def list_once(engine: Engine, at: float) -> Listed:
+def list_once(engine: Engine, at: float, binding_prefix: str = DEFAULT_BINDING_PREFIX) -> Listed:
     """Return everything that runs, without following what happens then.
 
     Raises:
@@ -251,7 +253,7 @@ def list_once(engine: Engine, at: float) -> Listed:
     """
     listed = frozenset(one.id for one in engine.running())
     documents = [engine.inspect(one) for one in sorted(listed)]
-    return Listed(listed, tuple(read_container(one) for one in documents if one is not None), at)
+    return Listed(listed, tuple(read_container(one, binding_prefix) for one in documents if one is not None), at)
 
 
 def superseded_left_out(hints: list[Hint]) -> list[Hint]:

@@ -11,6 +11,7 @@ reconciled = Counter(
 )
 problems = Counter("mooring_register_problems_total", "Labels, ids or files that cannot be meant, when first seen")
 instances = Gauge("mooring_register_instances", "Instances that should be registered")
+bindings = Gauge("mooring_register_bindings", "Bindings that should be registered")
 source_failures = Counter("mooring_register_source_failures_total", "Times that the source did not answer")
 puts = Counter("mooring_register_puts_total", "Keys written", ["registry"])
 deletes = Counter("mooring_register_deletes_total", "Keys deleted", ["registry"])

@@ -17,9 +17,9 @@ from typing import Final
 from attrs import frozen
 
 from mooring.documents import canonical
-from mooring.errors import DocumentError, OwnershipLost, Unavailable
+from mooring.errors import DocumentError, LeaseLost, OwnershipLost, Unavailable
 from mooring.etcd.store import At, Committed, Condition, Delete, Holds, KeyValue, Lease, Put, Refused, Store
-from mooring.keys import host_key
+from mooring.keys import HOSTS_PREFIX, host_key
 from mooring.model import Json
 from mooring_register.plan import MOST_OPERATIONS
 
@@ -190,8 +190,25 @@ def _revoke_if_empty(store: Store, lease_id: int) -> None:
         store.revoke(lease_id)
 
 
-def attached(store: Store, held: Held, prefix: str) -> Mapping[str, KeyValue]:
+def present_while_held(held: Held, refused: Refused) -> Mapping[str, KeyValue]:
+    """Return what the keys of a refused transaction hold, after making sure that the host is still ours.
+
+    Raises:
+        LeaseLost, OwnershipLost: it is not.
+    """
+    present = {found.key: found for found in refused.present}
+    owner = present.get(held.key)
+    if owner is None:
+        raise LeaseLost(held.lease)
+    if owner.value != held.value:
+        raise OwnershipLost(f"another register took {held.key}")
+    return present
+
+
+def attached(store: Store, held: Held, *prefixes: str) -> Mapping[str, KeyValue]:
     """Return the keys that are attached to the host's lease, but for the host's own.
+
+    Those below the prefixes are listed together, any other is asked for alone.
 
     Raises:
         Unavailable: no answer.
@@ -200,12 +217,25 @@ def attached(store: Store, held: Held, prefix: str) -> Mapping[str, KeyValue]:
     keys = set(lease.keys) - {held.key} if lease is not None else set()
     if not keys:
         return {}
-    found = {item.key: item for item in store.list(prefix).items if item.key in keys}
+    listed = (item for prefix in prefixes for item in store.list(prefix).items)
+    found = {item.key: item for item in listed if item.key in keys}
     for key in keys - found.keys():
         item = store.get(key)
         if item is not None:
             found[key] = item
     return found
+
+
+def holder_of(store: Store, lease: int) -> str:
+    """Return the key of the host that holds this lease, or nothing: whose a key is whose value does not say.
+
+    Raises:
+        Unavailable: no answer.
+    """
+    for found in store.list(HOSTS_PREFIX).items:
+        if found.lease == lease:
+            return found.key
+    return ""
 
 
 def retire(store: Store, held: Held) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from threading import Condition
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
-from mooring.model import Instance
+from mooring.model import Binding, Instance
 from mooring_register.registrar import Key, Withdrawal
 
 
 @frozen
 class Delivery:
-    """What is wanted, why what is not wanted any more is not, and the number of this delivery.
+    """What is wanted, why instances that are not wanted any more are not, and the number of this delivery.
 
     `otherwise` is the cause where no reason is known: keys that an earlier register left.
     """
@@ -22,6 +22,7 @@ class Delivery:
     instances: Mapping[Key, Instance]
     withdrawals: Mapping[Key, Withdrawal]
     otherwise: str
+    bindings: Mapping[str, Binding] = field(factory=dict)
 
 
 class Mailbox:
@@ -33,14 +34,19 @@ class Mailbox:
         self._settled = 0
 
     def deliver(
-        self, instances: Mapping[Key, Instance], withdrawals: Mapping[Key, Withdrawal], otherwise: str = "removed"
+        self,
+        instances: Mapping[Key, Instance],
+        withdrawals: Mapping[Key, Withdrawal],
+        otherwise: str = "removed",
+        *,
+        bindings: Mapping[str, Binding] | None = None,
     ) -> int:
         """Replace what is wanted; reasons that were not yet acted upon are kept. Return the delivery's number."""
         with self._changed:
             before = self._latest or Delivery(0, {}, {}, otherwise)
             reasons = {**before.withdrawals, **withdrawals}
             reasons = {key: why for key, why in reasons.items() if key not in instances}
-            self._latest = Delivery(before.number + 1, instances, reasons, otherwise)
+            self._latest = Delivery(before.number + 1, instances, reasons, otherwise, bindings or {})
             self._changed.notify_all()
             return self._latest.number
 
@@ -65,7 +71,7 @@ class Mailbox:
         with self._changed:
             self._settled = max(self._settled, delivery.number)
             if self._latest is delivery:
-                self._latest = Delivery(delivery.number, delivery.instances, {}, delivery.otherwise)
+                self._latest = evolve(delivery, withdrawals={})
             self._changed.notify_all()
 
     @property
