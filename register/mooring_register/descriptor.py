@@ -1,156 +1,159 @@
-"""What a container says about its ports: `SERVICE_*` in its labels and environment. Pure.
+r"""What a container says about its ports: `SERVICE_*` in its labels and environment. Pure.
 
-Labels win over the environment. What is said for one port (`SERVICE_80_NAME`) wins over what is said for all
-(`SERVICE_NAME`), wherever either was said. Every problem of a container is found, not only the first: each names the
-label, its value and the reason.
+A label speaks of all ports (`SERVICE_NAME`), of one (`SERVICE_80_NAME`), of one in one protocol (`SERVICE_53_udp_NAME`)
+or of a range (`SERVICE_8000-8099_NAME`); a word of ours may be said for one version of IP (`SERVICE_NAME_IPV6`). The
+narrower wins, wherever it was said; of two that speak of the same, the label wins over the variable. Every problem of
+a container is found, not only the first. What the words mean is read in `words`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from enum import IntEnum
 from typing import Final
 
 from attrs import field, frozen
 
 from mooring.errors import DescriptorError
-from mooring.keys import check_name
-from mooring.model import DEFAULT_WEIGHT, parse_port
+from mooring.model import parse_port
+from mooring_register.words import PortDescriptor, Said, describe, is_ours, problem
 
-# Words with a meaning of their own, hence no attributes. ZONE and HTTP_* are reserved: nothing reads them yet.
-_WORDS: Final = frozenset({"name", "id", "tags", "ignore", "publish", "weight", "zone"})
-_CHECK_PREFIX: Final = "check_"
-_HTTP_PREFIX: Final = "http_"
+_LABEL = re.compile(
+    r"SERVICE_(?:(?P<first>[0-9]+)(?:-(?P<last>[0-9]+))?_(?:(?P<proto>(?i:tcp|udp))_)?)?(?P<word>.+)", re.DOTALL
+)
+_IP_VERSIONS: Final = {"_ipv4": 4, "_ipv6": 6}
 
-_LABEL = re.compile(r"SERVICE_(?:(?P<port>[0-9]{1,5})_)?(?P<word>.+)", re.DOTALL)
-_WEIGHT = re.compile(r"[0-9]{1,6}")
-_SHOWN_CHARACTERS: Final = 60
+
+class Breadth(IntEnum):
+    """How many ports a label speaks of; the lower wins."""
+
+    PORT = 0
+    RANGE = 1
+    ALL = 2
 
 
 @frozen
-class Said:
-    """One label or variable: its whole name, and its value."""
+class Spot:
+    """What can be spoken of: a container's port, in a protocol, and the version of IP (4 or 6) of its address."""
 
-    label: str
-    value: str
+    port: int
+    proto: str = "tcp"
+    ip_version: int = 4
+
+
+# What is said of all ports covers it, and nothing else does.
+NO_PORT: Final = Spot(0)
+
+
+@frozen
+class Scope:
+    """The spots that a label speaks of. Without a protocol or a version of IP, those of every one."""
+
+    breadth: Breadth
+    first: int = 0
+    last: int = 0
+    proto: str = ""
+    ip_version: int = 0
+
+    def covers(self, spot: Spot) -> bool:
+        """Whether a spot is spoken of."""
+        return (
+            (self.breadth is Breadth.ALL or self.first <= spot.port <= self.last)
+            and self.proto in ("", spot.proto)
+            and self.ip_version in (0, spot.ip_version)
+        )
+
+    @property
+    def rank(self) -> tuple[int, int, bool, bool, int]:
+        """Order scopes: the port, then narrow and wide ranges, then all; in each the more exact; the lower range."""
+        return self.breadth, self.last - self.first, not self.proto, not self.ip_version, self.first
 
 
 @frozen
 class Descriptor:
-    """Everything that a container says: words for all ports, and words for one port by (port, word)."""
+    """Everything that a container says, by scope and word (in lower case), and what cannot be understood at all."""
 
     container: str
-    general: Mapping[str, Said] = field(factory=dict)
-    by_port: Mapping[tuple[int, str], Said] = field(factory=dict)
-
-
-@frozen(kw_only=True)
-class PortDescriptor:
-    """What is said about one port. `name` and `id` are empty when nothing is said; `ignored_by` names the label."""
-
-    name: str = ""
-    name_is_for_port: bool = False
-    id: str = ""
-    ignored_by: str = ""
-    tags: tuple[str, ...] = ()
-    weight: int = DEFAULT_WEIGHT
-    publish: int | None = None
-    attributes: Mapping[str, str] = field(factory=dict)
-    checks: Mapping[str, str] = field(factory=dict)
+    sayings: Mapping[tuple[Scope, str], Said] = field(factory=dict)
     problems: tuple[DescriptorError, ...] = ()
-    is_usable: bool = True
 
 
 def read_descriptor(container: str, labels: Mapping[str, str], environment: Mapping[str, str]) -> Descriptor:
-    """Sort what a container says by port and word; `container` names it in errors."""
-    general: dict[str, Said] = {}
-    by_port: dict[tuple[int, str], Said] = {}
-    for label, value in [*environment.items(), *labels.items()]:
-        found = _LABEL.fullmatch(label)
-        if found is None:
-            continue
-        said = Said(label, value)
-        if found["port"]:
-            by_port[int(found["port"]), found["word"].lower()] = said
-        else:
-            general[found["word"].lower()] = said
-    return Descriptor(container, general, by_port)
+    """Sort what a container says by scope and word; `container` names it in errors."""
+    problems: list[DescriptorError] = []
+    sayings = _sort(container, environment, problems) | _sort(container, labels, problems)
+    return Descriptor(container, sayings, tuple(problems))
 
 
-def describe_port(descriptor: Descriptor, port: int) -> PortDescriptor:
-    """Return what is said about one port. An unusable name or id makes the port unusable; the rest falls back."""
-    said = dict(descriptor.general) | {word: said for (at, word), said in descriptor.by_port.items() if at == port}
-    reading = _Reading(descriptor.container, said)
-    name, instance_id = reading.name("name"), reading.name("id")
-    return PortDescriptor(
-        name=name,
-        name_is_for_port=(port, "name") in descriptor.by_port and bool(name),
-        id=instance_id,
-        # Any value but the empty one, `false` too: registrator's rule since its version 7.
-        ignored_by=said["ignore"].label if "ignore" in said and said["ignore"].value else "",
-        tags=split_tags(said["tags"].value) if "tags" in said else (),
-        weight=reading.weight(),
-        publish=reading.publish(),
-        attributes={word: one.value for word, one in sorted(said.items()) if _is_attribute(word)},
-        checks={
-            word.removeprefix(_CHECK_PREFIX): one.value
-            for word, one in sorted(said.items())
-            if word.startswith(_CHECK_PREFIX)
-        },
-        problems=tuple(reading.problems),
-        is_usable=reading.is_usable,
+def describe_port(descriptor: Descriptor, spot: Spot) -> PortDescriptor:
+    """Return what is said about one spot. Without a usable name or id it cannot be used; the rest falls back."""
+    covering = [(scope, word) for scope, word in descriptor.sayings if scope.covers(spot)]
+    covering.sort(key=lambda one: one[0].rank, reverse=True)
+    said = {word: descriptor.sayings[scope, word] for scope, word in covering}
+    named_by = {word: scope for scope, word in covering}.get("name")
+    return describe(
+        descriptor.container,
+        said,
+        name_is_for_port=named_by is not None and named_by.breadth is Breadth.PORT,
+        is_tcp=spot.proto == "tcp",
     )
 
 
-def split_tags(text: str) -> tuple[str, ...]:
-    r"""Split at commas but not at `\,`, which stands for a comma; empty items are dropped."""
-    items = (item.replace("\\,", ",").strip() for item in re.split(r"(?<!\\),", text))
-    return tuple(item for item in items if item)
+def spoken_of_in_vain(descriptor: Descriptor, ports: Iterable[int]) -> Iterator[tuple[int, str]]:
+    """Yield each port that is spoken of by its number and is none of `ports`, with a label that does."""
+    known = set(ports)
+    vain: dict[int, str] = {}
+    for (scope, _), said in descriptor.sayings.items():
+        if scope.breadth is Breadth.PORT and scope.first not in known:
+            vain.setdefault(scope.first, said.label)
+    yield from sorted(vain.items())
 
 
-def _is_attribute(word: str) -> bool:
-    return word not in _WORDS and not word.startswith((_CHECK_PREFIX, _HTTP_PREFIX))
-
-
-class _Reading:
-    """Reads the words of one port, and collects what is wrong with them."""
-
-    def __init__(self, container: str, said: Mapping[str, Said]) -> None:
-        self._container = container
-        self._said = said
-        self.problems: list[DescriptorError] = []
-        self.is_usable = True
-
-    def _problem(self, said: Said, reason: str) -> None:
-        shown = said.value if len(said.value) <= _SHOWN_CHARACTERS else said.value[:_SHOWN_CHARACTERS] + "…"
-        self.problems.append(DescriptorError(f"{self._container}: {said.label}={shown!r}", reason))
-
-    def name(self, word: str) -> str:
-        said = self._said.get(word)
-        if said is None or not said.value:
-            return ""
+def _sort(container: str, labels: Mapping[str, str], problems: list[DescriptorError]) -> dict[tuple[Scope, str], Said]:
+    sayings: dict[tuple[Scope, str], Said] = {}
+    # In order, so that of two spellings of one word always the same one counts.
+    for said in (Said(label, value) for label, value in sorted(labels.items())):
+        found = _LABEL.fullmatch(said.label)
+        if found is None:
+            continue
         try:
-            return check_name(said.label, said.value)
-        except DescriptorError as error:
-            self._problem(said, error.reason)
-            self.is_usable = False
-            return ""
-
-    def weight(self) -> int:
-        said = self._said.get("weight")
-        if said is None or not said.value:
-            return DEFAULT_WEIGHT
-        if _WEIGHT.fullmatch(said.value):
-            return int(said.value)
-        self._problem(said, f"expected a whole number within 0–999999; counted as {DEFAULT_WEIGHT}")
-        return DEFAULT_WEIGHT
-
-    def publish(self) -> int | None:
-        said = self._said.get("publish")
-        if said is None or not said.value:
-            return None
-        try:
-            return parse_port(said.value)
+            _check_text(said)
+            place = _place(found)
         except ValueError as error:
-            self._problem(said, str(error))
-            return None
+            problems.append(problem(container, said, str(error)))
+            continue
+        if (held := sayings.setdefault(place, said)) is not said:
+            problems.append(problem(container, said, f"{held.label} says the same word and counts"))
+    return sayings
+
+
+def _check_text(said: Said) -> None:
+    try:
+        (said.label + said.value).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it has half a character") from None
+
+
+def _place(found: re.Match[str]) -> tuple[Scope, str]:
+    """Return of what a label speaks and its word; raises `ValueError` with the reason."""
+    word, ip_version = _without_ip_version(found["word"].lower())
+    proto = (found["proto"] or "").lower()
+    if not found["first"]:
+        return Scope(Breadth.ALL, ip_version=ip_version), word
+    first = parse_port(found["first"])
+    if not found["last"]:
+        return Scope(Breadth.PORT, first, first, proto, ip_version), word
+    last = parse_port(found["last"])
+    if last < first:
+        message = f"the range {first}-{last} ends before it begins"
+        raise ValueError(message)
+    return Scope(Breadth.RANGE, first, last, proto, ip_version), word
+
+
+def _without_ip_version(word: str) -> tuple[str, int]:
+    """Cut `_ipv4` or `_ipv6` off a word of ours; an attribute's name stays whole, it may end as it likes."""
+    for ending, ip_version in _IP_VERSIONS.items():
+        if word.endswith(ending) and is_ours(word.removesuffix(ending)):
+            return word.removesuffix(ending), ip_version
+    return word, 0

@@ -1,116 +1,173 @@
-"""What labels and variables say about a port."""
-
-from collections.abc import Mapping
+"""Of which ports labels and variables speak, and which of them wins."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring_register.descriptor import PortDescriptor, describe_port, read_descriptor, split_tags
+from mooring_register.descriptor import NO_PORT, Spot, describe_port, read_descriptor, spoken_of_in_vain
+from mooring_register.words import PortDescriptor
+from tests.unit.register.describing import described
+
+# Wild text, and text that looks like a label: mere chance finds no `8000-8099_udp_`.
+PIECES = st.sampled_from(["80", "-", "_", "443", "99999", "tcp", "UDP", "NAME", "ipv6", "CHECK_", "HTTP_HOST", ","])
+WORDS = st.one_of(st.text(), st.lists(st.one_of(PIECES, st.text(max_size=2)), max_size=6).map("".join))
+SAYINGS = st.dictionaries(WORDS, WORDS, max_size=6)
+SPOTS = st.builds(Spot, st.integers(0, 65535), st.sampled_from(["tcp", "udp"]), st.sampled_from([4, 6]))
 
 
-def described(port: int = 80, env: Mapping[str, str] | None = None, /, **labels: str) -> PortDescriptor:
-    """Return what a container with these labels (without their `SERVICE_`) says about a port."""
-    prefixed = {f"SERVICE_{key}": value for key, value in labels.items()}
-    return describe_port(read_descriptor("web.1", prefixed, env or {}), port)
-
-
-@pytest.mark.parametrize(
-    ("text", "tags"),
-    [
-        ("", ()),
-        ("foobar", ("foobar",)),
-        ("foo,bar", ("foo", "bar")),
-        (r"foo\,bar", ("foo,bar",)),
-        (r"foo,bar\,baz", ("foo", "bar,baz")),
-        (r"\,foobar\,", (",foobar,",)),
-        (",,,,foo,,,bar,,,", ("foo", "bar")),
-        (",,,,", ()),
-        (r",,\,,", (",",)),
-        ("foo, bar", ("foo", "bar")),
-    ],
-)
-def test_split_tags(text: str, tags: tuple[str, ...]) -> None:
-    """Tags are split at commas that are not escaped, and empty ones are dropped (R-U)."""
-    assert split_tags(text) == tags
-
-
-@given(st.lists(st.text(alphabet="abc,", min_size=1)))
-def test_tags_survive_escaping(tags: list[str]) -> None:
-    """Any tags, their commas escaped, are read as they were."""
-    assert split_tags(",".join(tag.replace(",", r"\,") for tag in tags)) == tuple(tags)
+def said_by(**labels: str) -> tuple[str, ...]:
+    """Return the names that port 80 over TCP and IPv4 gets by these labels."""
+    return described(Spot(80, "tcp", 4), **labels).names
 
 
 def test_label_beats_variable() -> None:
     """R-N9: a label wins over a variable of the same name."""
-    assert described(80, {"SERVICE_NAME": "b"}, NAME="a").name == "a"
+    assert described(80, {"SERVICE_NAME": "b"}, NAME="a").names == ("a",)
 
 
 def test_port_beats_general() -> None:
     """R-N10: what is said for a port wins, though a variable says it and a label says the general."""
     said = described(80, {"SERVICE_80_NAME": "x"}, NAME="y", TAGS="t")
-    assert (said.name, said.name_is_for_port, said.tags) == ("x", True, ("t",))
-    assert described(443, {"SERVICE_80_NAME": "x"}, NAME="y").name == "y"
+    assert (said.names, said.name_is_for_port, said.tags) == (("x",), True, ("t",))
+    assert described(443, {"SERVICE_80_NAME": "x"}, NAME="y").names == ("y",)
 
 
-def test_other_words_are_attributes() -> None:
-    """Whatever has no meaning of its own is an attribute, in lower case; checks are apart, reserved words nowhere."""
-    said = described(
-        REGION="eu",
-        X_Y="1",
-        CHECK_HTTP="/health",
-        HTTP_PATH="/a",
-        ZONE="z",
-        NAME="n",
-        ID="i",
-        TAGS="t",
-        WEIGHT="5",
-        PUBLISH="80",
-        **{"80": "alone"},
-    )
-    assert said.attributes == {"region": "eu", "x_y": "1", "80": "alone"}
-    assert said.checks == {"http": "/health"}
-    assert (said.name, said.id, said.tags, said.weight, said.publish) == ("n", "i", ("t",), 5, 80)
+NARROWER_FIRST = ("80_tcp_NAME", "80_NAME", "80-81_tcp_NAME", "80-81_NAME", "1-100_NAME", "1-65535_NAME", "NAME")
 
 
-@pytest.mark.parametrize(("value", "ignored"), [("true", True), ("false", True), ("0", True), ("", False)])
-def test_ignore(value: str, ignored: bool) -> None:
-    """R-N12: any value but the empty one ignores, `false` too, as in registrator's version 7."""
-    assert bool(described(IGNORE=value).ignored_by) is ignored
+@pytest.mark.parametrize("count", range(1, len(NARROWER_FIRST) + 1))
+def test_the_narrower_wins(count: int) -> None:
+    """R-F: protocol before port before narrow range before wide range before all, in whatever order they are said."""
+    labels = NARROWER_FIRST[-count:]
+    assert said_by(**{label: label for label in labels}) == (labels[0],)
+    assert said_by(**{label: label for label in reversed(labels)}) == (labels[0],)
 
 
-def test_ignore_one_port() -> None:
-    """A port is ignored alone when the label names it."""
-    assert described(80, **{"80_IGNORE": "1"}).ignored_by == "SERVICE_80_IGNORE"
-    assert not described(443, **{"80_IGNORE": "1"}).ignored_by
+def test_of_equally_wide_ranges_the_lower_wins() -> None:
+    """Two ranges of one width are never left to chance."""
+    assert said_by(**{"75-85_NAME": "upper", "70-80_NAME": "lower"}) == ("lower",)
 
 
-def test_every_problem_is_reported() -> None:
-    """All problems of a container are found, each naming label, value and reason; what can fall back does."""
-    said = described(WEIGHT="heavy", PUBLISH="70000", NAME="a//b", ID="x\ty")
-    assert [problem.where for problem in said.problems] == [
-        "web.1: SERVICE_NAME='a//b'",
-        "web.1: SERVICE_ID='x\\ty'",
-        "web.1: SERVICE_WEIGHT='heavy'",
-        "web.1: SERVICE_PUBLISH='70000'",
+def test_r_f_port_of_another() -> None:
+    """R-F: what is said for one port is nothing that another one says, also not as an attribute."""
+    said = described(8080, {"SERVICE_8080_NAME": "api", "SERVICE_9000_NAME": "other"})
+    assert (said.names, said.name_is_for_port, said.attributes) == (("api",), True, {})
+
+
+def test_r_f_protocol() -> None:
+    """R-F: what is said for TCP alone is not said for UDP; the protocol may be written either way."""
+    labels = {"8080_tcp_NAME": "tcp-svc", "8080_UDP_TAGS": "u"}
+    tcp, udp = described(Spot(8080, "tcp"), **labels), described(Spot(8080, "udp"), **labels)
+    assert (tcp.names, tcp.tags, udp.names, udp.tags) == (("tcp-svc",), (), (), ("u",))
+    assert said_by(**{"80_tcp_NAME": "narrow", "80_NAME": "generic"}) == ("narrow",)
+
+
+@pytest.mark.parametrize(("port", "is_within"), [(99, False), (100, True), (150, True), (200, True), (201, False)])
+def test_r_f_range(port: int, is_within: bool) -> None:
+    """R-F: a range holds its two ends; what it says is not for one port alone."""
+    said = described(port, **{"100-200_NAME": "x"})
+    assert (said.names, said.name_is_for_port) == (("x",) if is_within else (), False)
+
+
+def test_r_f_no_range() -> None:
+    """R-F: `100` is a port and no range, and what is no number is an attribute."""
+    assert described(101, **{"100_NAME": "x"}).names == ()
+    assert described(101, **{"abc-def_NAME": "x"}).attributes == {"abc-def_name": "x"}
+
+
+def test_r_f_range_ignored() -> None:
+    """R-F: a whole range can be ignored."""
+    labels = {"10000-20000_IGNORE": "true"}
+    assert described(15000, **labels).ignored_by == "SERVICE_10000-20000_IGNORE"
+    assert not described(9999, **labels).ignored_by
+
+
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [
+        ("200-100_NAME", "the range 200-100 ends before it begins"),
+        ("0_NAME", "expected a port within 1–65535, got '0'"),
+        ("99999_NAME", "expected a port within 1–65535, got '99999'"),
+        ("1-70000_NAME", "expected a port within 1–65535, got '70000'"),
+        ("9" * 5000 + "_NAME", "expected a port within 1–65535"),
+    ],
+)
+def test_impossible_port(label: str, reason: str) -> None:
+    """A port that cannot be is a problem that names the label, and speaks of nothing."""
+    descriptor = read_descriptor("web.1", {f"SERVICE_{label}": "x"}, {})
+    (problem,) = descriptor.problems
+    assert problem.reason.startswith(reason)
+    assert problem.where.startswith("web.1: SERVICE_" + label[:10])
+    assert descriptor.sayings == {}
+
+
+@pytest.mark.parametrize(
+    ("port", "ip_version", "name"),
+    [(80, 4, "somethingelse"), (80, 6, "somethingelse"), (81, 4, "lollerskates"), (81, 6, "loll:ersk:ates")],
+)
+def test_r_6(port: int, ip_version: int, name: str) -> None:
+    """R-6: a port before a version of IP before all."""
+    labels = {
+        "NAME": "something",
+        "NAME_IPV4": "lollerskates",
+        "NAME_IPV6": "loll:ersk:ates",
+        "80_NAME": "somethingelse",
+    }
+    assert described(Spot(port, "tcp", ip_version), **labels).names == (name,)
+
+
+def test_r_6_version_before_port() -> None:
+    """R-6: a version of IP of one port wins over the port."""
+    labels = {"80_NAME_IPV6": "six", "80_NAME": "any", "NAME_IPV6": "all six"}
+    assert described(Spot(80, "tcp", 6), **labels).names == ("six",)
+    assert described(Spot(80, "tcp", 4), **labels).names == ("any",)
+
+
+def test_attribute_may_end_like_a_version_of_ip() -> None:
+    """Only words of ours are said for one version of IP; an attribute keeps its whole name."""
+    assert described(PREFERS_IPV6="1").attributes == {"prefers_ipv6": "1"}
+
+
+def test_two_spellings_of_one_word() -> None:
+    """Of `SERVICE_NAME` and `SERVICE_Name` the first in order counts, and the other is reported."""
+    descriptor = read_descriptor("web.1", {"SERVICE_Name": "b", "SERVICE_NAME": "a"}, {})
+    assert describe_port(descriptor, Spot(80)).names == ("a",)
+    assert [str(one) for one in descriptor.problems] == [
+        "web.1: SERVICE_Name='b': SERVICE_NAME says the same word and counts"
     ]
-    assert (said.weight, said.publish, said.is_usable) == (100, None, False)
-    assert "empty segment" in said.problems[0].reason
 
 
-def test_weight_zero() -> None:
-    """A weight of 0 is a weight: no new connection, and no problem."""
-    assert (described(WEIGHT="0").weight, described(WEIGHT="0").problems) == (0, ())
+def test_half_a_character() -> None:
+    """What is no Unicode text cannot be written anywhere, and is a problem."""
+    descriptor = read_descriptor("web.1", {"SERVICE_X": "\ud800", "SERVICE_Y\udfff": "", "SERVICE_Z": "z"}, {})
+    assert [problem.reason for problem in descriptor.problems] == ["it has half a character"] * 2
+    assert describe_port(descriptor, Spot(80)).attributes == {"z": "z"}
 
 
-@given(st.dictionaries(st.text(), st.text()), st.dictionaries(st.text(), st.text()), st.integers(1, 65535))
-def test_anything_can_be_read(labels: dict[str, str], env: dict[str, str], port: int) -> None:
+def test_spoken_of_in_vain() -> None:
+    """A number that is none of the container's ports is told with a label that says it; ranges may hold any."""
+    labels = {"SERVICE_8080_NAME": "a", "SERVICE_80_NAME": "b", "SERVICE_1-9_NAME": "c", "SERVICE_NAME": "d"}
+    assert list(spoken_of_in_vain(read_descriptor("web.1", labels, {}), [80])) == [(8080, "SERVICE_8080_NAME")]
+
+
+def test_no_port() -> None:
+    """A container without a port is spoken of by what is said of all ports."""
+    descriptor = read_descriptor("web.1", {"SERVICE_NAME": "a", "SERVICE_1-65535_NAME": "b"}, {})
+    assert describe_port(descriptor, NO_PORT).names == ("a",)
+
+
+@given(SAYINGS, SAYINGS, SPOTS)
+def test_anything_can_be_read(labels: dict[str, str], env: dict[str, str], spot: Spot) -> None:
     """No label and no variable, whatever it holds, does more harm than a reported problem."""
     prefixed = {f"SERVICE_{key}": value for key, value in labels.items()}
-    describe_port(read_descriptor("web.1", prefixed, env), port)
+    descriptor = read_descriptor("web.1", prefixed, {**env, **{f"SERVICE_{key}": value for key, value in env.items()}})
+    said = describe_port(descriptor, spot)
+    for problem in (*descriptor.problems, *said.problems):
+        assert problem.where.startswith("web.1: SERVICE_")
+        assert problem.reason
+    assert said.names or said.is_usable or said.problems
 
 
-def test_long_values_are_cut() -> None:
-    """An error does not repeat a value of any length."""
-    problem = described(WEIGHT="x" * 5000).problems[0]
-    assert len(str(problem)) < 200
+def test_nothing_said() -> None:
+    """A container that says nothing is described by the defaults."""
+    assert described() == PortDescriptor()
