@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from threading import Event, Thread
 
 import pytest
@@ -15,31 +14,10 @@ from mooring.facts import SettingChanged
 from mooring.keys import RedisNames
 from mooring.model import State
 from mooring.redis.client import RedisStream
-from tests.integration.discovers import Site, instance, open_site
-from tests.integration.onlookers import append, hand_written, options, run
-from tests.servers import EtcdServer, RedisServer
+from tests.integration.commands.onlookers import append, options, run
+from tests.integration.discovers import Site, instance
+from tests.servers import RedisServer
 from tests.waiting import wait_until
-
-
-@pytest.fixture
-def stream(redis_server: RedisServer, namespace: str) -> Iterator[RedisStream]:
-    """Give a stream of one's own in the Redis of all tests."""
-    with hand_written(redis_server, namespace) as made:
-        yield made
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    """Give the hand of somebody who writes to Redis what he should not."""
-    with redis.Redis(port=redis_server.port, decode_responses=True) as made:
-        yield made
-
-
-@pytest.fixture
-def site(etcd_server: EtcdServer, own_redis_server: RedisServer, tmp_path: Path, namespace: str) -> Iterator[Site]:
-    """Give discovers a Redis that the test may break."""
-    with open_site(etcd_server, own_redis_server, tmp_path, namespace) as one:
-        yield one
 
 
 def test_a_good_stream_is_well(stream: RedisStream, redis_server: RedisServer, namespace: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -18,34 +17,12 @@ from mooring.commands.tailing import NO_STREAM
 from mooring.facts import EpochBegan
 from mooring.redis.client import RedisStream
 from mooring.selector import parse_selector
-from tests.integration.discovers import Site, instance, open_site
-from tests.integration.onlookers import Onlooker, append, environment, hand_written, onlooker, options, run
+from tests.integration.commands.onlookers import Onlooker, append, environment, hand_written, onlooker, options, run
+from tests.integration.discovers import Site, instance
 from tests.parts import MOORING
-from tests.servers import EtcdServer, RedisServer
+from tests.servers import RedisServer
 from tests.streams import begun, setting, written
 from tests.waiting import holds_for, wait_until
-
-
-@pytest.fixture
-def stream(redis_server: RedisServer, namespace: str) -> Iterator[RedisStream]:
-    """Give a stream of one's own in the Redis of all tests."""
-    with hand_written(redis_server, namespace) as made:
-        yield made
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    """Give the hand of somebody who writes to Redis what he should not."""
-    with redis.Redis(port=redis_server.port, decode_responses=True) as made:
-        yield made
-
-
-@pytest.fixture
-def site(etcd_server: EtcdServer, own_redis_server: RedisServer, tmp_path: Path, namespace: str) -> Iterator[Site]:
-    """Give discovers a Redis that the test may break."""
-    with open_site(etcd_server, own_redis_server, tmp_path, namespace) as one:
-        yield one
-
 
 # -- what is chosen ---------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,25 +13,11 @@ from mooring.commands.problems import problems
 from mooring.commands.status import look
 from mooring.model import State
 from mooring.redis.client import RedisStream
+from tests.integration.commands.onlookers import onlooker, options, run
 from tests.integration.discovers import instance, open_site
-from tests.integration.onlookers import hand_written, onlooker, options, run
 from tests.parts import Part
 from tests.servers import EtcdServer, RedisServer
 from tests.waiting import wait_until
-
-
-@pytest.fixture
-def stream(redis_server: RedisServer, namespace: str) -> Iterator[RedisStream]:
-    """Give a stream of one's own in the Redis of all tests."""
-    with hand_written(redis_server, namespace) as made:
-        yield made
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    """Give the hand of somebody who writes to Redis what he should not."""
-    with redis.Redis(port=redis_server.port, decode_responses=True) as made:
-        yield made
 
 
 def problems_of(stream: RedisStream) -> tuple[str, ...]:
