@@ -116,17 +116,20 @@ def places(container: Container, policy: Policy) -> tuple[tuple[Place, ...], tup
 
 def _ports(container: Container) -> tuple[list[tuple[int, str]], list[DescriptorError]]:
     """Return the ports of a container, and what is wrong with them; one that exposes none may name them itself."""
+    name = container.name.removeprefix("/")
+    problems = [
+        DescriptorError(f"{name}: exposed port {text!r}", "expected PORT[-PORT][/PROTOCOL]")
+        for text in container.unreadable_ports
+    ]
     if container.ports:
-        return sorted({(mapping.port, mapping.proto) for mapping in container.ports}), []
+        return sorted({(mapping.port, mapping.proto) for mapping in container.ports}), problems
     ports: set[tuple[int, str]] = set()
-    problems: list[DescriptorError] = []
     for text in filter(None, _said(container, PORT_LABEL).split(",")):
         port, _, proto = text.strip().partition("/")
         try:
             ports.add((parse_port(port), proto or "tcp"))
         except ValueError as error:
-            where = f"{container.name.removeprefix('/')}: {PORT_LABEL}={text!r}"
-            problems.append(DescriptorError(where, str(error)))
+            problems.append(DescriptorError(f"{name}: {PORT_LABEL}={text!r}", str(error)))
     return sorted(ports), problems
 
 

@@ -47,7 +47,7 @@ class Container:
 
     `wishes` are the labels and variables with the prefix of bindings. `other_labels` are those without `SERVICE_`: they
     are asked about (filters, names by Compose), and never published. `ports_pending` says that Docker promised to
-    publish a port and has not filled it in yet.
+    publish a port and has not filled it in yet; `unreadable_ports` are exposed, whatever was meant by them.
     """
 
     id: str
@@ -71,6 +71,7 @@ class Container:
     networks: tuple[Network, ...] = ()
     ports: tuple[PortMapping, ...] = ()
     ports_pending: bool = False
+    unreadable_ports: tuple[str, ...] = ()
 
 
 def read_container(document: Inspected, binding_prefix: str = DEFAULT_BINDING_PREFIX) -> Container:
@@ -102,9 +103,12 @@ def read_container(document: Inspected, binding_prefix: str = DEFAULT_BINDING_PR
         networks=_networks(document),
         ports=_ports(document),
         ports_pending=_ports_pending(document),
+        unreadable_ports=tuple(sorted(text for text in _exposed(document) if not _read_ports(text))),
     )
 
 
+_PORTS = re.compile(r"(?P<first>[0-9]{1,5})(?:-(?P<last>[0-9]{1,5}))?(?:/(?P<proto>[a-z]+))?")
+_LAST_PORT: Final = 65535
 _FRACTION = re.compile(r"\.(\d+)")
 
 
@@ -147,16 +151,28 @@ def _published(document: Inspected) -> Mapping[str, list[Mapping[str, str]] | No
 def _ports(document: Inspected) -> tuple[PortMapping, ...]:
     """Return every binding of every port: those of `NetworkSettings`, and the merely exposed ones."""
     published = _published(document)
-    exposed = (document.get("Config") or {}).get("ExposedPorts") or {}
     mappings = set()
-    for text in {*exposed, *published}:
-        port, _, proto = text.partition("/")
+    for text in {*_exposed(document), *published}:
         bindings = [binding for binding in published.get(text) or [] if binding.get("HostPort")]
-        for binding in bindings:
-            mappings.add(PortMapping(int(port), proto or "tcp", binding.get("HostIp") or "", int(binding["HostPort"])))
-        if not bindings:
-            mappings.add(PortMapping(int(port), proto or "tcp"))
+        for port, proto in _read_ports(text):
+            for binding in bindings:
+                mappings.add(PortMapping(port, proto, binding.get("HostIp") or "", int(binding["HostPort"])))
+            if not bindings:
+                mappings.add(PortMapping(port, proto))
     return tuple(sorted(mappings, key=lambda one: (one.port, one.proto, one.host_ip, one.host_port or 0)))
+
+
+def _exposed(document: Inspected) -> Iterable[str]:
+    return (document.get("Config") or {}).get("ExposedPorts") or {}
+
+
+def _read_ports(text: str) -> list[tuple[int, str]]:
+    """Read `80`, `80/tcp` or `8000-8099/tcp`. Docker takes anything that an image's builder wrote; the rest is none."""
+    found = _PORTS.fullmatch(text)
+    if found is None:
+        return []
+    first, last = int(found["first"]), int(found["last"] or found["first"])
+    return [(port, found["proto"] or "tcp") for port in range(max(first, 1), min(last, _LAST_PORT) + 1)]
 
 
 def _ports_pending(document: Inspected) -> bool:
@@ -165,6 +181,6 @@ def _ports_pending(document: Inspected) -> bool:
         return False
     wanted = set((host.get("PortBindings") or {}).keys())
     if host.get("PublishAllPorts"):
-        wanted |= set((document.get("Config") or {}).get("ExposedPorts") or {})
+        wanted |= set(_exposed(document))
     published = _published(document)
     return any(not published.get(text) for text in wanted)

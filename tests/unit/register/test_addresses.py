@@ -284,3 +284,21 @@ def test_an_impossible_port() -> None:
     found = reach(one, HOST)
     assert [str(place.address) for place in found.places] == ["10.0.0.5:80"]
     assert [str(problem).partition("=")[2].partition(":")[0] for problem in found.problems] == ["'http'", "'70000'"]
+
+
+def test_what_cannot_be_exposed() -> None:
+    """A port that an image exposes by nonsense is a mistake; its others count."""
+    one = Container(id="c", name="/a", network_mode="host", ports=EXPOSING.ports, unreadable_ports=("x/tcp",))
+    found = reach(one, HOST)
+    assert [place.port for place in found.places] == [80]
+    assert [str(problem) for problem in found.problems] == ["a: exposed port 'x/tcp': expected PORT[-PORT][/PROTOCOL]"]
+
+
+def test_one_number_in_both_protocols() -> None:
+    """A port's bindings are those of its own protocol."""
+    ports = (PortMapping(53, "tcp", "0.0.0.0", 1053), PortMapping(53, "udp", "0.0.0.0", 2053))
+    found = reach(Container(id="c", name="/a", ports=ports), HOST).places
+    assert [(one.proto, one.address.port, one.address.proto) for one in found] == [
+        ("tcp", 1053, "tcp"),
+        ("udp", 2053, "udp"),
+    ]

@@ -106,3 +106,28 @@ def test_an_exited_container() -> None:
     """How a container ended is read with it."""
     container = read_container(document(State={"Running": False, "ExitCode": 137, "OOMKilled": True}))
     assert (container.running, container.exit_code, container.out_of_memory) == (False, 137, True)
+
+
+def test_whatever_an_image_exposes() -> None:
+    """Docker checks neither what an image exposes nor its ranges: they are spread out, and nonsense is set apart."""
+    exposed = ("8000-8002/tcp", "9", "70000/tcp", "x/tcp", "0/udp", "3-1/tcp", "65534-65537/udp", "7/TCP", "")
+    one = read_container(document(Config={"ExposedPorts": {text: {} for text in exposed}}, NetworkSettings={}))
+    assert [(mapping.port, mapping.proto) for mapping in one.ports] == [
+        (9, "tcp"),
+        (8000, "tcp"),
+        (8001, "tcp"),
+        (8002, "tcp"),
+        (65534, "udp"),
+        (65535, "udp"),
+    ]
+    assert one.unreadable_ports == ("", "0/udp", "3-1/tcp", "7/TCP", "70000/tcp", "x/tcp")
+
+
+def test_a_promise_is_not_kept_by_ourselves() -> None:
+    """R-M: what a port shall be bound to is not where it is: until Docker says that, it is pending."""
+    bindings = {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
+    one = read_container(
+        document(HostConfig={"NetworkMode": "default", "PortBindings": bindings}, NetworkSettings={"Ports": {}})
+    )
+    assert PortMapping(80, "tcp") in one.ports
+    assert one.ports_pending
