@@ -12,6 +12,8 @@ from mooring.errors import WorldError
 from mooring.etcd.address import EtcdAddress
 from mooring.model import Address
 from mooring_register.dry_run import print_what_would_be_written
+from mooring_register.filters import EXPECTED, parse_filter
+from mooring_register.naming import NameFrom
 from mooring_register.service import Service
 from mooring_register.settings import DEFAULT_DOCKER, LEAST_TTL_SECONDS, Settings, parse_ip, parse_registry, problems
 
@@ -41,6 +43,18 @@ from mooring_register.settings import DEFAULT_DOCKER, LEAST_TTL_SECONDS, Setting
 @option("--interface", metavar="NAME", help="Take --ip from this network interface.")
 @option("--internal", is_flag=True, help="Register containers' own addresses and exposed ports, not published ones.")
 @option("--explicit", is_flag=True, help="Register only ports with a SERVICE_NAME.")
+@option(
+    "--filter",
+    multiple=True,
+    type=Parsed(parse_filter, "WORD=WANTED"),
+    help=f"Register only containers that it holds for: {EXPECTED}. Repeatable.",
+)
+@option(
+    "--name-from",
+    type=click.Choice([str(one) for one in NameFrom]),
+    default=str(NameFrom.IMAGE),
+    help="After what a service is named when its container does not say SERVICE_NAME.",
+)
 @option(
     "--ttl",
     type=click.IntRange(LEAST_TTL_SECONDS),
@@ -106,6 +120,8 @@ def _settings(
         interface=options["interface"] or "",
         internal=options["internal"],
         explicit=options["explicit"],
+        filters=options["filter"],
+        name_from=NameFrom(options["name_from"]),
         ttl_seconds=options["ttl"],
         resync_seconds=options["resync"],
         admin=admin,

@@ -12,6 +12,8 @@ from attrs import frozen
 from mooring.errors import SettingsError
 from mooring.etcd.address import SCHEME, EtcdAddress, parse_etcd_address
 from mooring.model import Address
+from mooring_register.filters import Filter
+from mooring_register.naming import NameFrom
 
 DEFAULT_DOCKER: Final = "unix:///var/run/docker.sock"
 # etcd grants no shorter leases than 2 s, and three renewals must fit into one.
@@ -35,6 +37,8 @@ class Settings:
     admin: Address
     admin_file: Path | None
     withdraw_on_exit: bool
+    filters: tuple[Filter, ...] = ()
+    name_from: NameFrom = NameFrom.IMAGE
 
 
 def parse_registry(text: str) -> EtcdAddress:

@@ -114,7 +114,14 @@ def policy_of(settings: Settings, identity: Identity) -> Policy:
         SettingsError: the address is needed and cannot be told.
     """
     host = settings.host or identity.host
-    return Policy(host=host, ip=_ip(settings, identity), internal=settings.internal, explicit=settings.explicit)
+    return Policy(
+        host=host,
+        ip=_ip(settings, identity),
+        internal=settings.internal,
+        explicit=settings.explicit,
+        filters=settings.filters,
+        name_from=settings.name_from,
+    )
 
 
 def _ip(settings: Settings, identity: Identity) -> str:
