@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from attrs import evolve
 
-from mooring.model import Instance
+from mooring.model import Binding, Instance
 from mooring.telemetry import get_logger
 from mooring.threads import end_watchdog, watchdog
 from mooring_register import metrics
@@ -31,7 +31,13 @@ _STANDSTILL_SECONDS: Final = 60.0
 class Writer(Protocol):
     """Takes what is wanted to a registry (`writers.mailbox`)."""
 
-    def deliver(self, instances: Mapping[Key, Instance], withdrawals: Mapping[Key, Withdrawal]) -> int:
+    def deliver(
+        self,
+        instances: Mapping[Key, Instance],
+        withdrawals: Mapping[Key, Withdrawal],
+        *,
+        bindings: Mapping[str, Binding],
+    ) -> int:
         """Say what is wanted from now on, and why what is not wanted any more is not; return a number to ask by."""
 
 
@@ -49,7 +55,7 @@ class Owner:
         self._queue: SimpleQueue[Observation | None] = SimpleQueue()
         self._turned_at = uptime()
         self._reported: frozenset[str] = frozenset()
-        self._delivered: Mapping[Key, Instance] | None = None
+        self._delivered: tuple[Mapping[Key, Instance], Mapping[str, Binding]] | None = None
 
     def begin(self, policy: Policy, writers: tuple[Writer, ...]) -> None:
         """Say, before `run`, for which host the state is and who writes it."""
@@ -92,11 +98,12 @@ class Owner:
         before, after = self.state, apply(self.state, observations, now)
         self.state = after
         self._tell(before, after)
-        if after.listed_at is not None and after.instances != self._delivered:
+        wanted = (after.instances, after.bindings)
+        if after.listed_at is not None and wanted != self._delivered:
             gone = withdrawals(before, after, now)
             for writer in self._writers:
-                writer.deliver(after.instances, gone)
-            self._delivered = after.instances
+                writer.deliver(after.instances, gone, bindings=after.bindings)
+            self._delivered = wanted
 
     def _tell(self, before: Registrar, after: Registrar) -> None:
         """Log what is new, once."""
@@ -112,3 +119,4 @@ class Owner:
         for one in set(after.not_registered) - set(before.not_registered):
             log.info("port not registered", container=one.container, port=one.port, reason=one.reason)
         metrics.instances.set(len(after.instances))
+        metrics.bindings.set(len(after.bindings))

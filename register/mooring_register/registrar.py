@@ -1,11 +1,12 @@
 """The owner's state: what is known of this host's containers, and which instances should be published. Pure.
 
-`apply` takes observations and the present time and returns a new state, whose `instances` are what is wanted now. What
-vanished between two states is told by `withdrawals`, each with its cause. Nothing is wanted at all until the
-source was listed once: before that, withdrawing what a predecessor wrote would be guessing.
+`apply` takes observations and the present time and returns a new state, whose `instances` and `bindings` are what is
+wanted now. Which instances vanished between two states is told by `withdrawals`, each with its cause. Nothing is wanted
+at all until the source was listed once: before that, withdrawing what a predecessor wrote would be guessing.
 
 A container is published while it runs, is not paused and not unhealthy; with a HEALTHCHECK it is `starting` until it
-is healthy. Announced to end (its stop signal was sent) it is `draining`, until the announcement has proved wrong.
+is healthy. Announced to end (its stop signal was sent) it is `draining`, until the announcement has proved wrong. Its
+bindings stand as long as it runs: also an unhealthy one needs what it asks for.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import Final, TypeAlias, assert_never
 from attrs import evolve, field, frozen
 
 from mooring.errors import DescriptorError, InvalidInput
-from mooring.model import Instance, State
+from mooring.model import Binding, Instance, State
 from mooring_register.addresses import Policy
+from mooring_register.bindings import Origin, bind, origin, unbound
 from mooring_register.containers import Container
 from mooring_register.desired import NotRegistered, Reading, read
 from mooring_register.draining import announces_end, draining_until
@@ -50,7 +52,8 @@ class Withdrawal:
 class Known:
     """One running container, what it comes to, and what last happened to it.
 
-    `shown` are the instances that it is published as, in the state `shown_as`; None before that was worked out.
+    `shown` are the instances that it is published as, in the state `shown_as`, `bound` its bindings, with the addresses
+    of `bound_at`; each None before that was worked out.
     """
 
     container: Container
@@ -59,6 +62,13 @@ class Known:
     seen: float
     shown_as: State | None = None
     shown: tuple[Instance, ...] = ()
+    bound_at: Origin | None = None
+    bound: tuple[Binding, ...] = ()
+
+    @property
+    def problems(self) -> tuple[DescriptorError, ...]:
+        """What is wrong with what it says, and with where it is."""
+        return (*self.reading.problems, *unbound(self.container, self.reading.wishes, self.bound_at))
 
 
 @frozen(kw_only=True)
@@ -78,6 +88,7 @@ class Registrar:
     lost_since: float | None = None
     lost_reason: str = ""
     instances: Mapping[Key, Instance] = field(factory=dict)
+    bindings: Mapping[str, Binding] = field(factory=dict)
     problems: tuple[InvalidInput, ...] = ()
 
     @property
@@ -214,18 +225,23 @@ def _wanted(state: Registrar, now: float) -> Registrar:
     containers = dict(state.containers)
     for one in state.draining.keys() - draining.keys():
         containers[one] = evolve(containers[one], cause="survived its stop signal", seen=now)
-    containers = {one: _shown(known, is_draining=one in draining) for one, known in containers.items()}
+    running = {one: known.container for one, known in containers.items()}
+    containers = {
+        one: _bound(_shown(known, is_draining=one in draining), running, state.policy)
+        for one, known in containers.items()
+    }
     state = evolve(state, draining=draining, containers=containers)
     wanted: dict[Key, Instance] = {}
+    bindings = {binding.key: binding for known in containers.values() for binding in known.bound}
     problems: list[InvalidInput] = list(state.declared_problems)
     # The container that was there first keeps an id that two of them claim.
     for known in sorted(state.containers.values(), key=lambda known: (known.container.started_at, known.container.id)):
-        problems.extend(known.reading.problems)
+        problems.extend(known.problems)
         for instance in known.shown:
             problems.extend(_put_first(wanted, instance))
     for instance in state.declared:
         problems.extend(_put_first(wanted, instance))
-    return evolve(state, instances=wanted, problems=tuple(problems))
+    return evolve(state, instances=wanted, bindings=bindings, problems=tuple(problems))
 
 
 def _shown(known: Known, *, is_draining: bool) -> Known:
@@ -243,6 +259,16 @@ def _shown(known: Known, *, is_draining: bool) -> Known:
     cause, seen = known.cause, known.seen
     shown = tuple(evolve(one, state=state, cause=cause, seen_docker=seen) for one in known.reading.instances)
     return evolve(known, shown_as=state, shown=shown)
+
+
+def _bound(known: Known, running: Mapping[str, Container], policy: Policy) -> Known:
+    """Return a container with its bindings now: the very same values as before unless an address changed."""
+    if not known.reading.wishes:
+        return known
+    at = origin(known.container, running, policy)
+    if known.bound_at == at:
+        return known
+    return evolve(known, bound_at=at, bound=bind(known.container, known.reading.wishes, at, policy))
 
 
 def _put_first(wanted: dict[Key, Instance], instance: Instance) -> list[DescriptorError]:

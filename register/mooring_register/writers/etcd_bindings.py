@@ -34,9 +34,10 @@ class EtcdBindings:
         """Return how many are written."""
         return len(self._written)
 
-    def read(self, present: Mapping[str, KeyValue]) -> None:
-        """Take over what stands below the root; other keys are somebody else's."""
+    def take_over(self, present: Mapping[str, KeyValue]) -> dict[str, KeyValue]:
+        """Take what stands below the root for what is written, and return the rest."""
         self._written = {key: _known(found) for key, found in present.items() if key.startswith(self.root)}
+        return {key: found for key, found in present.items() if not key.startswith(self.root)}
 
     def drive(self, held: Held, wanted: Mapping[str, Binding], is_interrupted: Callable[[], bool]) -> bool:
         """Write until the registry holds what is wanted; False if something came between.

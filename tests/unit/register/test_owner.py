@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
-from mooring.model import Instance, State
+from attrs import evolve
+
+from mooring.model import Binding, Instance, State
 from mooring_register import metrics
 from mooring_register.addresses import Policy
-from mooring_register.containers import Container, PortMapping
+from mooring_register.containers import Container, Network, PortMapping
 from mooring_register.observations import Died, Inspected, Listed, Lost, Observation, Signalled
 from mooring_register.owner import Owner
 from mooring_register.registrar import Key, Registrar, Withdrawal
@@ -23,10 +25,18 @@ class Recorder:
     def __init__(self) -> None:
         self.wanted: list[Mapping[Key, Instance]] = []
         self.withdrawals: list[Mapping[Key, Withdrawal]] = []
+        self.bindings: list[Mapping[str, Binding]] = []
 
-    def deliver(self, instances: Mapping[Key, Instance], withdrawals: Mapping[Key, Withdrawal]) -> int:
+    def deliver(
+        self,
+        instances: Mapping[Key, Instance],
+        withdrawals: Mapping[Key, Withdrawal],
+        *,
+        bindings: Mapping[str, Binding],
+    ) -> int:
         """See `Writer.deliver`."""
         self.wanted.append(instances)
+        self.bindings.append(bindings)
         self.withdrawals.append(withdrawals)
         return len(self.wanted)
 
@@ -104,3 +114,13 @@ def test_idle() -> None:
     loop = Loop()
     loop.now += 40.0
     assert loop.owner.idle_seconds() == 40.0
+
+
+def test_a_binding_alone() -> None:
+    """A binding that comes or goes is delivered, although no instance changed with it."""
+    loop = Loop()
+    consumer = evolve(WEB, ports=(), wishes={"BACKEND_DB": "db;5432"}, networks=(Network("bridge", "172.17.0.9"),))
+    loop.observe(Listed(frozenset({"c1"}), (evolve(consumer, wishes={}),), 900.0))
+    loop.observe(Inspected(consumer, "updated", 950.0))
+    said = loop.observe(Inspected(evolve(consumer, labels={"SERVICE_X": "y"}), "updated", 951.0), Died("c1", 0, 952.0))
+    assert [list(bindings) for bindings in said.bindings] == [[], ["h/c1/BACKEND_DB"], []]
