@@ -108,12 +108,6 @@ def reach(container: Container, policy: Policy, owner: Container | NoNetwork | N
     return Reach(tuple(found), tuple(missing), (*problems, *wrong), notes)
 
 
-def places(container: Container, policy: Policy) -> tuple[tuple[Place, ...], tuple[Unreachable, ...]]:
-    """Return what `reach` does, of a container by itself."""
-    found = reach(container, policy)
-    return found.places, found.unreachable
-
-
 def _ports(container: Container) -> tuple[list[tuple[int, str]], list[DescriptorError]]:
     """Return the ports of a container, and what is wrong with them; one that exposes none may name them itself."""
     name = container.name.removeprefix("/")

@@ -35,12 +35,13 @@ class NotRegistered:
 
 @frozen
 class Reading:
-    """What one container comes to. `problems` are mistakes, `not_registered` may be just as intended."""
+    """What one container comes to. `problems` are mistakes, `not_registered` and `notes` may be just as intended."""
 
     instances: tuple[Instance, ...] = ()
     wishes: Wishes = field(factory=dict)
     problems: tuple[DescriptorError, ...] = ()
     not_registered: tuple[NotRegistered, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def read(container: Container, policy: Policy, owner: Container | NoNetwork | None = None) -> Reading:
@@ -54,7 +55,8 @@ def read(container: Container, policy: Policy, owner: Container | NoNetwork | No
     reached = reach(container, policy, owner)
     reading = _read_ports(container, policy, reached)
     problems = [*reading.problems, *reached.problems, *mistaken]
-    return evolve(reading, wishes=wishes, problems=tuple({str(one): one for one in problems}.values()))
+    problems = list({str(one): one for one in problems}.values())
+    return evolve(reading, wishes=wishes, problems=tuple(problems), notes=reached.notes)
 
 
 def _read_ports(container: Container, policy: Policy, reached: Reach) -> Reading:

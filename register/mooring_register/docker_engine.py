@@ -27,6 +27,7 @@ TIMEOUT_SECONDS: Final = 10
 
 _FAILURES: Final = (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 _HEALTH = re.compile(r"\((?P<health>[^)]*)\)")
+_ADDRESSES: Final = ("IPAddress", "GlobalIPv6Address")
 _NANOSECONDS: Final = 10**9
 
 T = TypeVar("T")
@@ -142,7 +143,7 @@ def fingerprint(listed: Mapping[str, Any]) -> str:
     """Return what changes in a listing's entry when the container does. Of `Up 5 minutes (healthy)` health counts."""
     health = _HEALTH.search(listed.get("Status") or "")
     networks = (listed.get("NetworkSettings") or {}).get("Networks") or {}
-    addresses = {name: (one or {}).get("IPAddress") for name, one in networks.items()}
+    addresses = {name: [(one or {}).get(key) for key in _ADDRESSES] for name, one in networks.items()}
     ports = sorted(json.dumps(port, sort_keys=True) for port in listed.get("Ports") or [])
     said = [listed.get("Names"), listed.get("State"), health and health["health"], ports, addresses]
     return json.dumps(said, sort_keys=True)

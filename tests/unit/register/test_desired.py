@@ -202,3 +202,19 @@ def test_given_id_on_two_bindings() -> None:
     """A given id names the first binding; a further one of the same port is told apart."""
     ports = (PortMapping(80, "tcp", "10.0.0.1", 8001), PortMapping(80, "tcp", "10.0.0.2", 8002))
     assert [one.id for one in instances(container(evolve(REDIS, ports=ports), ID="mine"))] == ["mine", "mine:8002"]
+
+
+def test_what_is_only_told() -> None:
+    """What is no mistake of a container but worth telling is told beside its instances."""
+    reading = read(REDIS, evolve(HOST, ip_label="com.example.ip"))
+    assert [str(one.address) for one in reading.instances] == ["192.168.1.10:10000"]
+    assert reading.notes == ("redis.0: it has no label com.example.ip, so that its normal address is taken",)
+
+
+def test_both_versions_of_ip() -> None:
+    """A port that is bound to an address of each version of IP is two instances, told apart by their ids."""
+    ports = (PortMapping(6379, "tcp", "192.168.7.7", 10000), PortMapping(6379, "tcp", "2001:db8::7", 10000))
+    assert [(one.id, str(one.address)) for one in instances(evolve(REDIS, ports=ports))] == [
+        ("hostname:redis.0:6379", "192.168.7.7:10000"),
+        ("hostname:redis.0:6379:6", "[2001:db8::7]:10000"),
+    ]

@@ -1,0 +1,24 @@
+"""What a listing says about a container without an inspection."""
+
+from typing import Any
+
+import pytest
+
+from mooring_register.docker_engine import fingerprint
+
+
+def entry(status: str = "Up 5 minutes", **addresses: str) -> dict[str, Any]:
+    """Return a listing's entry of a container in one network."""
+    networks = {"back": {"IPAddress": "172.18.0.2", "GlobalIPv6Address": ""} | addresses}
+    return {"Names": ["/a"], "State": "running", "Status": status, "NetworkSettings": {"Networks": networks}}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [entry(IPAddress="172.18.0.3"), entry(GlobalIPv6Address="fd00::2"), entry("Up 5 minutes (unhealthy)")],
+    ids=["IPv4", "IPv6", "health"],
+)
+def test_what_counts(changed: dict[str, Any]) -> None:
+    """Another address of either version of IP, and another health, are seen in a listing; time alone is not."""
+    assert fingerprint(changed) != fingerprint(entry())
+    assert fingerprint(entry("Up 6 minutes")) == fingerprint(entry())
