@@ -6,9 +6,8 @@ import time
 
 import click
 
-from mooring.documents import encode_instance
 from mooring.etcd.address import DEFAULT_PREFIX
-from mooring.keys import instance_key
+from mooring_register.layouts.named import layout_of
 from mooring_register.registrar import Registrar, apply
 from mooring_register.settings import Settings
 from mooring_register.sources import policy_of, source_of
@@ -25,10 +24,14 @@ def print_what_would_be_written(settings: Settings) -> None:
     policy = policy_of(settings, source.identity())
     state = apply(Registrar(policy=policy), [source.once(policy.host)], time.time())
     prefixes = dict.fromkeys(registry.prefix for registry in settings.registries) or {DEFAULT_PREFIX: None}
+    problems = dict.fromkeys(str(problem) for problem in state.problems)
     for prefix in prefixes:
-        for key, instance in sorted(state.instances.items()):
-            click.echo(f"{instance_key(prefix, *key)} {encode_instance(instance)}")
-    for problem in state.problems:
+        layout = layout_of(settings.layout, prefix)
+        arranged = layout.arrange(state.instances)
+        for key, instance in sorted(arranged.instances.items()):
+            click.echo(f"{key} {layout.encode(key, instance, None).decode()}")
+        problems |= dict.fromkeys(str(problem) for problem in arranged.problems)
+    for problem in problems:
         click.echo(f"problem: {problem}", err=True)
     for one in state.not_registered:
         click.echo(f"not registered: {one.container} {one.port}: {one.reason}", err=True)

@@ -13,6 +13,7 @@ from mooring.etcd.address import EtcdAddress
 from mooring.model import Address
 from mooring_register.dry_run import print_what_would_be_written
 from mooring_register.filters import EXPECTED, parse_filter
+from mooring_register.layouts import named as layouts
 from mooring_register.naming import NameFrom
 from mooring_register.service import Service
 from mooring_register.settings import DEFAULT_DOCKER, LEAST_TTL_SECONDS, Settings, parse_ip, parse_registry, problems
@@ -24,6 +25,12 @@ from mooring_register.settings import DEFAULT_DOCKER, LEAST_TTL_SECONDS, Setting
     multiple=True,
     type=Parsed(parse_registry, "etcd://HOST:PORT[,HOST:PORT]/PREFIX"),
     help="Where to write. Repeat it for several registries.",
+)
+@option(
+    "--layout",
+    type=click.Choice(layouts.NAMES),
+    default=layouts.NATIVE,
+    help="In which form to write it: Mooring's own, or that of a system whose readers are to understand it.",
 )
 @option(
     "--docker", metavar="ADDRESS", help=f"The Docker engine to follow, unless --static.  [default: {DEFAULT_DOCKER}]"
@@ -113,6 +120,7 @@ def _settings(
     admin: Address = options["admin"]
     return Settings(
         registries=registries,
+        layout=options["layout"],
         docker=docker or DEFAULT_DOCKER,
         static=static,
         host=options["host"] or "",

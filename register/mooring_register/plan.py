@@ -5,6 +5,8 @@ why, and deleted afterwards. If we crash in between, the key says `down` and our
 it, finds that it is not wanted, and deletes it.
 
 Every change names the revision at which we know the key, so that nothing is overwritten that somebody else wrote.
+
+In a layout that has no room for `down` a key is deleted at once; there values are compared by their bytes.
 """
 
 from __future__ import annotations
@@ -15,40 +17,57 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from mooring.documents import encode_instance
+from mooring.etcd.address import DEFAULT_PREFIX
 from mooring.etcd.store import At, Delete, Operation, Put
 from mooring.model import Instance, State
+from mooring_register.layouts.layout import Layout
+from mooring_register.layouts.native import Native
 from mooring_register.registrar import Withdrawal
 
 # etcd takes 128 operations in a transaction unless it was told otherwise.
 MOST_OPERATIONS: Final = 100
 
+_NATIVE: Final = Native(DEFAULT_PREFIX)
+
 
 @frozen
 class Written:
-    """What a key holds as far as we know; `instance` is None when it is no document of ours."""
+    """What a key holds as far as we know; `instance` is None when it is no document of ours.
+
+    `value` are the bytes themselves, kept only where the layout's values are not whole.
+    """
 
     revision: int
     lease: int
     instance: Instance | None
+    value: bytes = b""
 
 
 @frozen
 class Wanted:
-    """What should be written, by key, and why that which no longer should be is not; `otherwise` where nobody knows."""
+    """What should be written, by key, and why that which no longer should be is not; `otherwise` where nobody knows.
+
+    `kept` are keys that are left as they are, wanted or not: others need them too.
+    """
 
     instances: Mapping[str, Instance]
     withdrawals: Mapping[str, Withdrawal]
     otherwise: str = "removed"
+    layout: Layout = _NATIVE
+    kept: frozenset[str] = frozenset()
 
 
 @frozen
 class Change:
-    """One key to write or delete if it is still at that revision. `instance` is what it will hold, None for nothing."""
+    """One key to write or delete if it is still at that revision. `instance` is what it will hold, None for nothing.
+
+    `value` are the bytes, kept only where the layout's values are not whole.
+    """
 
     operation: Operation
     revision: int
     instance: Instance | None
+    value: bytes = b""
 
     @property
     def key(self) -> str:
@@ -67,45 +86,59 @@ def plan(wanted: Wanted, written: Mapping[str, Written], lease: int, now: float)
     Deletes come only when all that is wanted is written and all that is not is marked. Whoever carries this out asks
     again afterwards. `now` (epoch seconds) is noted in what is written.
     """
-    puts = [*_puts(wanted, written, lease, now), *_marks(wanted, written, lease, now)]
+    terms = _Terms(wanted.layout, lease, now)
+    puts = [*_puts(wanted, written, terms), *_marks(wanted, written, terms)]
     if puts:
         return tuple(_transactions(puts))
     return tuple(_transactions(_deletes(wanted, written)))
 
 
-def _puts(wanted: Wanted, written: Mapping[str, Written], lease: int, now: float) -> Iterator[Change]:
+@frozen
+class _Terms:
+    """What all that is put has in common."""
+
+    layout: Layout
+    lease: int
+    now: float
+
+    def put(self, key: str, instance: Instance, revision: int) -> Change:
+        value = self.layout.encode(key, instance, self.now)
+        return Change(Put(key, value, self.lease), revision, instance, b"" if self.layout.is_whole else value)
+
+
+def _puts(wanted: Wanted, written: Mapping[str, Written], terms: _Terms) -> Iterator[Change]:
     for key, instance in wanted.instances.items():
         present = written.get(key)
         if present is None:
-            yield _put(key, instance, 0, lease, now)
-        elif present.lease != lease or not _is_same(instance, present.instance):
-            yield _put(key, instance, present.revision, lease, now)
+            yield terms.put(key, instance, 0)
+        elif present.lease != terms.lease or not _is_same(terms.layout, key, instance, present):
+            yield terms.put(key, instance, present.revision)
 
 
-def _is_same(wanted: Instance, written: Instance | None) -> bool:
+def _is_same(layout: Layout, key: str, wanted: Instance, present: Written) -> bool:
+    if not layout.is_whole:
+        return layout.encode(key, wanted, 0.0) == present.value
     # What we wrote ourselves is mostly the very value that is wanted, and a comparison of all fields is dear.
+    written = present.instance
     return written is not None and (wanted is written or wanted.same_as(written))
 
 
-def _marks(wanted: Wanted, written: Mapping[str, Written], lease: int, now: float) -> Iterator[Change]:
+def _marks(wanted: Wanted, written: Mapping[str, Written], terms: _Terms) -> Iterator[Change]:
+    if not terms.layout.is_whole:
+        return
     for key, present in written.items():
         instance = present.instance
         if key in wanted.instances or instance is None or instance.state is State.DOWN:
             continue
-        why = wanted.withdrawals.get(key, Withdrawal(wanted.otherwise, now))
+        why = wanted.withdrawals.get(key, Withdrawal(wanted.otherwise, terms.now))
         down = evolve(instance, state=State.DOWN, cause=why.cause, seen_docker=why.seen)
-        yield _put(key, down, present.revision, lease, now)
+        yield terms.put(key, down, present.revision)
 
 
 def _deletes(wanted: Wanted, written: Mapping[str, Written]) -> Iterator[Change]:
     for key, present in written.items():
-        if key not in wanted.instances:
+        if key not in wanted.instances and key not in wanted.kept:
             yield Change(Delete(key), present.revision, None)
-
-
-def _put(key: str, instance: Instance, revision: int, lease: int, now: float) -> Change:
-    document = encode_instance(evolve(instance, seen_registry=now))
-    return Change(Put(key, document.encode(), lease), revision, instance)
 
 
 def _transactions(changes: Iterable[Change]) -> Iterator[tuple[Change, ...]]:
@@ -134,7 +167,7 @@ def carried_out(written: Mapping[str, Written], changes: Iterable[Change], revis
     after = dict(written)
     for change in changes:
         if isinstance(change.operation, Put):
-            after[change.key] = Written(revision, change.operation.lease, change.instance)
+            after[change.key] = Written(revision, change.operation.lease, change.instance, change.value)
         else:
             after.pop(change.key, None)
     return after

@@ -27,6 +27,7 @@ from mooring.threads import start
 from mooring_register import metrics
 from mooring_register.addresses import Policy
 from mooring_register.engine import Identity
+from mooring_register.layouts.named import layout_of
 from mooring_register.owner import Owner
 from mooring_register.ownership import Claim
 from mooring_register.registrar import Registrar
@@ -139,7 +140,9 @@ class Service:
             owner_idle_seconds=self._owner.idle_seconds,
         )
         targets = zip(self._stores, self._settings.registries, strict=True)
-        self._writers = tuple(EtcdWriter(store, str(one), one.prefix, terms) for store, one in targets)
+        self._writers = tuple(
+            EtcdWriter(store, str(one), layout_of(self._settings.layout, one.prefix), terms) for store, one in targets
+        )
         for writer in self._writers:
             start(f"writer {writer.registry}", writer.run)
             start(f"keep-alive {writer.registry}", writer.keep_alive.run)

@@ -13,6 +13,7 @@ from mooring.errors import SettingsError
 from mooring.etcd.address import SCHEME, EtcdAddress, parse_etcd_address
 from mooring.model import Address
 from mooring_register.filters import Filter
+from mooring_register.layouts.named import NATIVE, reason_against
 from mooring_register.naming import NameFrom
 
 DEFAULT_DOCKER: Final = "unix:///var/run/docker.sock"
@@ -37,6 +38,7 @@ class Settings:
     admin: Address
     admin_file: Path | None
     withdraw_on_exit: bool
+    layout: str = NATIVE
     filters: tuple[Filter, ...] = ()
     name_from: NameFrom = NameFrom.IMAGE
 
@@ -70,6 +72,10 @@ def problems(options: Mapping[str, Any]) -> Iterator[str]:
     endpoints = [endpoint for registry in registries for endpoint in registry.endpoints]
     for endpoint in sorted({one for one in endpoints if endpoints.count(one) > 1}):
         yield f"--registry: {endpoint} is given twice, and one etcd takes one register for each host"
+    layout = options["layout"]
+    for registry in registries:
+        if reason := reason_against(layout, registry.prefix):
+            yield f"--layout {layout} with --registry {registry}: {reason}"
     if options["docker"] and options["static"]:
         yield "--docker and --static exclude each other"
     if options["ip"] and options["interface"]:

@@ -19,6 +19,7 @@ from mooring.keys import host_key, instance_key
 from mooring.model import Instance, State
 from mooring_register.addresses import Policy
 from mooring_register.containers import Container, PortMapping
+from mooring_register.layouts.native import Native
 from mooring_register.observations import Inspected, Listed, Observation
 from mooring_register.owner import Owner
 from mooring_register.ownership import Claim, HostRecord, decode_record
@@ -58,7 +59,7 @@ class Register:
             owner_idle_seconds=lambda: 0.0,
         )
         self._store = trap.guard(store, STORE, self.life)
-        self.writer = EtcdWriter(self._store, "etcd", prefix, terms)
+        self.writer = EtcdWriter(self._store, "etcd", Native(prefix), terms)
         self._owner = Owner(Registrar(policy=Policy(host="")), lambda: NOW, lambda: NOW)
         self._owner.begin(Policy(host=claim.host, ip="10.0.0.1"), (self.writer.mailbox,))
 

@@ -3,6 +3,8 @@
 What it knows of the registry (`written`) comes from reading the keys of the adopted lease and from its own commits. A
 transaction that is refused is the news that something is otherwise: then the keys are read from the refusal, and the
 plan is made anew. An id that another host holds is left to it, reported, and tried again every TTL.
+
+Where the values do not say whose a key is (`layouts.foreign`), it is ours when it hangs on our lease.
 """
 
 from __future__ import annotations
@@ -13,18 +15,19 @@ from threading import Event
 from attrs import frozen
 
 from mooring.backoff import Backoff
-from mooring.documents import decode_instance
 from mooring.errors import DescriptorError, DocumentError, LeaseLost, OwnershipLost, WorldError
-from mooring.etcd.store import Committed, KeyValue, Put, Refused, Store
-from mooring.keys import instance_key, parse_instance_key
-from mooring.model import Instance, State
+from mooring.etcd.store import Committed, KeyValue, Refused, Store
+from mooring.model import Instance
 from mooring.telemetry import get_logger
 from mooring.threads import keep_trying
 from mooring_register import metrics
 from mooring_register.keepalive import KeepAlive
-from mooring_register.ownership import Claim, Held, attached, retire, take
+from mooring_register.layouts.layout import Layout
+from mooring_register.ownership import Claim, Held, attached, holder_of, retire, take
 from mooring_register.plan import Change, Wanted, Written, carried_out, plan
 from mooring_register.writers.mailbox import Delivery, Mailbox
+from mooring_register.writers.sharing import is_well_held, needed_by_others
+from mooring_register.writers.telling import tell
 
 log = get_logger()
 
@@ -48,9 +51,9 @@ class Terms:
 
 
 class EtcdWriter:
-    """Writes what is delivered to it below a prefix. `run` and `keep_alive.run` each belong into a thread."""
+    """Writes what is delivered to it in a layout. `run` and `keep_alive.run` each belong into a thread."""
 
-    def __init__(self, store: Store, registry: str, prefix: str, terms: Terms) -> None:
+    def __init__(self, store: Store, registry: str, layout: Layout, terms: Terms) -> None:
         self.registry = registry
         self.mailbox = Mailbox()
         self.keep_alive = KeepAlive(
@@ -61,7 +64,7 @@ class EtcdWriter:
             lost=self._lease_lost,
         )
         self._store = store
-        self._prefix = prefix
+        self._layout = layout
         self._claim = terms.claim
         self._resync_seconds = terms.resync_seconds
         self._clock = terms.clock
@@ -74,6 +77,7 @@ class EtcdWriter:
         self._held: Held | None = None
         self._written: dict[str, Written] = {}
         self._conflicts: dict[str, DescriptorError] = {}
+        self._left_to_others: frozenset[str] = frozenset()
         self._reported: set[str] = set()
         self._audited_at = 0.0
         self._retried_at = 0.0
@@ -154,17 +158,17 @@ class EtcdWriter:
         return held
 
     def _read(self, held: Held) -> None:
-        present = attached(self._store, held, self._prefix)
+        present = attached(self._store, held, self._layout.root)
         self._written = {key: self._known(found) for key, found in present.items()}
         self._audited_at, self._doubtful = self._clock(), True
 
     def _known(self, found: KeyValue) -> Written:
-        return Written(found.revision, found.lease, self._document(found))
+        value = b"" if self._layout.is_whole else found.value
+        return Written(found.revision, found.lease, self._document(found), value)
 
     def _document(self, found: KeyValue) -> Instance | None:
-        service, instance_id = parse_instance_key(self._prefix, found.key)
         try:
-            return decode_instance(found.value, where=found.key, service=service, instance_id=instance_id)
+            return self._layout.decode(found.key, found.value)
         except DocumentError as problem:
             self._report(problem)
             return None
@@ -184,12 +188,18 @@ class EtcdWriter:
         self.mailbox.settle(delivery)
 
     def _wanted(self, delivery: Delivery) -> Wanted:
-        instances = {instance_key(self._prefix, *key): instance for key, instance in delivery.instances.items()}
+        arranged = self._layout.arrange(delivery.instances)
+        for problem in arranged.problems:
+            self._report(problem)
+        instances = arranged.instances
         self._conflicts = {key: problem for key, problem in self._conflicts.items() if key in instances}
+        left = self._conflicts.keys() | self._left_to_others
         return Wanted(
-            {key: instance for key, instance in instances.items() if key not in self._conflicts},
-            {instance_key(self._prefix, *key): why for key, why in delivery.withdrawals.items()},
+            {key: instance for key, instance in instances.items() if key not in left},
+            self._layout.marks(delivery.withdrawals),
             delivery.otherwise,
+            self._layout,
+            needed_by_others(self._store, self._layout, self._written.keys(), instances.keys()),
         )
 
     def _commit(self, held: Held, changes: tuple[Change, ...]) -> None:
@@ -197,7 +207,7 @@ class EtcdWriter:
         answer = self._store.commit(conditions, tuple(change.operation for change in changes))
         if isinstance(answer, Committed):
             self._written = carried_out(self._written, changes, answer.revision)
-            self._tell(changes)
+            tell(self.registry, changes)
         else:
             metrics.refusals.labels(self.registry).inc()
             self._learn(held, changes, answer)
@@ -216,25 +226,43 @@ class EtcdWriter:
                 continue
             self._written.pop(change.key, None)
             if found is not None:
-                self._learn_present(change, found)
+                self._learn_present(held, change, found)
 
-    def _learn_present(self, change: Change, found: KeyValue) -> None:
-        holder = self._document(found)
-        if holder is not None and holder.host == self._claim.host:
-            self._written[change.key] = Written(found.revision, found.lease, holder)
+    def _learn_present(self, held: Held, change: Change, found: KeyValue) -> None:
+        known = self._known(found)
+        if self._is_ours(held, known):
+            self._written[change.key] = known
+        elif self._layout.is_shared(change.key) and found.value == change.value:
+            if is_well_held(self._store, found):
+                self._left_to_others |= {change.key}
+            else:
+                self._written[change.key] = known
         elif change.instance is not None:
-            who = f"host {holder.host!r}" if holder and holder.host else "somebody who does not say who"
+            who = self._holder(known) or "somebody who does not say who"
             where = f"{change.instance.name.removeprefix('/') or change.instance.address}: id {change.instance.id!r}"
             reason = f"held by {who} in service {change.instance.service!r}, this is host {self._claim.host!r}"
             problem = DescriptorError(where, reason)
             self._conflicts = {**self._conflicts, change.key: problem}
             self._report(problem)
 
+    def _is_ours(self, held: Held, known: Written) -> bool:
+        if self._layout.is_whole:
+            return known.instance is not None and known.instance.host == self._claim.host
+        return known.lease == held.lease
+
+    def _holder(self, known: Written) -> str:
+        if known.instance is not None:
+            return f"host {known.instance.host!r}" if known.instance.host else ""
+        return "" if self._layout.is_whole else holder_of(self._store, known.lease)
+
     def _audit(self, held: Held) -> None:
         """Compare, now and then, the keys of our lease with what we believe; try again what others held."""
         now = self._clock()
-        if self._conflicts and now - self._retried_at >= self._claim.ttl_seconds:
+        # What is left to others is taken over before their lease ends, if they do not renew it (`sharing`).
+        patience_seconds = self._claim.ttl_seconds / (3 if self._left_to_others else 1)
+        if (self._conflicts or self._left_to_others) and now - self._retried_at >= patience_seconds:
             self._retried_at, self._conflicts, self._doubtful = now, {}, True
+            self._left_to_others = frozenset()
         if now - self._audited_at >= self._resync_seconds:
             self._read(held)
 
@@ -254,21 +282,3 @@ class EtcdWriter:
             self._reported.add(str(problem))
             metrics.problems.inc()
             log.warning("not registered", problem=str(problem))
-
-    def _tell(self, changes: tuple[Change, ...]) -> None:
-        for change in changes:
-            if isinstance(change.operation, Put):
-                metrics.puts.labels(self.registry).inc()
-            else:
-                metrics.deletes.labels(self.registry).inc()
-            if change.instance is not None:
-                instance = change.instance
-                said = "instance withdrawn" if instance.state is State.DOWN else "instance published"
-                log.info(
-                    said,
-                    service=instance.service,
-                    instance=instance.id,
-                    address=str(instance.address),
-                    state=instance.state.value,
-                    cause=instance.cause,
-                )

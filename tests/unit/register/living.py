@@ -10,6 +10,7 @@ from mooring.etcd.store import Committed, Condition, KeyValue, Operation, Refuse
 from mooring_register.addresses import Policy
 from mooring_register.docker_feed import Connected, DockerFeed, Hint
 from mooring_register.engine import DockerEvent, Engine
+from mooring_register.layouts.native import Native
 from mooring_register.memory_engine import MemoryEngine
 from mooring_register.owner import Owner
 from mooring_register.ownership import Claim
@@ -102,7 +103,7 @@ class Register:
         self.feed = DockerFeed(
             cast("Engine", self.engine), self.owner.observe, resync_seconds=RESYNC_SECONDS, clock=machine.time
         )
-        self.writer = EtcdWriter(cast("Store", self.store), "etcd://memory", PREFIX, terms)
+        self.writer = EtcdWriter(cast("Store", self.store), "etcd://memory", Native(PREFIX), terms)
         self.owner.begin(Policy(host=HOST, ip="10.0.0.1"), (self.writer.mailbox,))
         self._heard_nano = int((machine.now - REPLAYED_SECONDS) * 1e9)
         self.connect()

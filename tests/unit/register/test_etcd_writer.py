@@ -11,6 +11,7 @@ from mooring.errors import LeaseLost, OwnershipLost, Unavailable, WorldError
 from mooring.etcd.memory import MemoryStore
 from mooring.etcd.store import Committed, Condition, Delete, Operation, Put, Refused, Removed
 from mooring.model import Address, Instance, State
+from mooring_register.layouts.native import Native
 from mooring_register.ownership import Claim
 from mooring_register.registrar import Key, Withdrawal
 from mooring_register.writers.etcd import EtcdWriter, Terms
@@ -21,7 +22,11 @@ KEY = "/services/web/a"
 tokens = (f"token{number}" for number in itertools.count())
 
 
-def writer(store: MemoryStore, claim: Claim = CLAIM, clock: Callable[[], float] = lambda: 100.0) -> EtcdWriter:
+def writer(
+    store: MemoryStore,
+    claim: Claim = CLAIM,
+    clock: Callable[[], float] = lambda: 100.0,
+) -> EtcdWriter:
     """Return a writer that takes its turns when it is told to."""
     terms = Terms(
         claim=claim,
@@ -30,7 +35,7 @@ def writer(store: MemoryStore, claim: Claim = CLAIM, clock: Callable[[], float] 
         tokens=lambda: next(tokens),
         owner_idle_seconds=lambda: 0.0,
     )
-    return EtcdWriter(store, "etcd://memory", "/services", terms)
+    return EtcdWriter(store, "etcd://memory", Native("/services"), terms)
 
 
 def turn(one: EtcdWriter, *instances: Instance, why: dict[Key, Withdrawal] | None = None) -> None:

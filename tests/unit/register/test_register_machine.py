@@ -18,6 +18,7 @@ from mooring.errors import OwnershipLost
 from mooring.etcd.memory import MemoryStore
 from mooring.etcd.store import Delete, KeyValue, Operation, Put
 from mooring_register.engine import DockerEvent
+from mooring_register.layouts.native import Native
 from mooring_register.ownership import Claim
 from mooring_register.writers.etcd import EtcdWriter, Terms
 from tests.fates import DEATHS, FAILURES, FINE
@@ -171,7 +172,7 @@ class Hosts(Containers):
             owner_idle_seconds=lambda: 0.0,
         )
         before = self.store.list("/").revision
-        intruder = EtcdWriter(self.store, "etcd://memory", PREFIX, terms)
+        intruder = EtcdWriter(self.store, "etcd://memory", Native(PREFIX), terms)
         intruder.mailbox.deliver({}, {})
         with pytest.raises(OwnershipLost, match="held by engine E"):
             intruder.turn()

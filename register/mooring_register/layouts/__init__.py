@@ -1,0 +1,1 @@
+"""How instances stand in a registry: which keys they have, and what these hold. Pure."""
