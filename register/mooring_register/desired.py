@@ -32,6 +32,10 @@ class NotRegistered:
     port: str
     reason: str
 
+    def __str__(self) -> str:
+        """Return `<container> <port>: <reason>`, without a port when it is about all of them."""
+        return f"{' '.join(filter(None, (self.container, self.port)))}: {self.reason}"
+
 
 @frozen
 class Reading:

@@ -34,4 +34,4 @@ def print_what_would_be_written(settings: Settings) -> None:
     for problem in problems:
         click.echo(f"problem: {problem}", err=True)
     for one in state.not_registered:
-        click.echo(f"not registered: {one.container} {one.port}: {one.reason}", err=True)
+        click.echo(f"not registered: {one}", err=True)

@@ -211,6 +211,6 @@ class Service:
             "listed at": state.listed_at,
             "instances": [f"{one.service} {one.id} {one.address} {one.state}" for one in state.instances.values()],
             "problems": [str(problem) for problem in state.problems],
-            "not registered": [f"{one.container} {one.port}: {one.reason}" for one in state.not_registered],
+            "not registered": [str(one) for one in state.not_registered],
             "registries": [writer.state() for writer in self._writers],
         }

@@ -4,12 +4,16 @@ import json
 
 import pytest
 from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mooring.documents import encode_instance
-from mooring.model import Address, Instance
+from mooring.model import PROXY_KIND, Address, Instance
 from mooring_register.addresses import Policy
-from mooring_register.containers import Container, Network, PortMapping
+from mooring_register.containers import Container, Network, PortMapping, read_container
 from mooring_register.desired import read
+from mooring_register.filters import parse_filter
+from mooring_register.naming import NameFrom
 
 HOST = Policy(host="hostname", ip="192.168.1.10")
 REDIS = Container(
@@ -218,3 +222,147 @@ def test_both_versions_of_ip() -> None:
         ("hostname:redis.0:6379", "192.168.7.7:10000"),
         ("hostname:redis.0:6379:6", "[2001:db8::7]:10000"),
     ]
+
+
+def test_several_names() -> None:
+    """A port with two names is two instances; the first has registrator's id, the other's id says its service."""
+    assert [(one.service, one.id) for one in instances(container(REDIS, NAME="db,cache"))] == [
+        ("db", "hostname:redis.0:6379"),
+        ("cache", "hostname:redis.0:6379:cache"),
+    ]
+
+
+def test_several_names_of_a_group() -> None:
+    """Each of the names that several ports share is told apart by the port, in the further ids too."""
+    found = instances(container(NGINX, NAME="a,b"))
+    assert [one.service for one in found] == ["a-80", "b-80", "a-443", "b-443"]
+    assert [one.id for one in found] == [
+        "hostname:nginx.0:80",
+        "hostname:nginx.0:80:b-80",
+        "hostname:nginx.0:443",
+        "hostname:nginx.0:443:b-443",
+    ]
+
+
+def test_r_f_protocols() -> None:
+    """R-F: one port over TCP and UDP can be two services."""
+    ports = (PortMapping(53, "udp", "0.0.0.0", 53), PortMapping(53, "tcp", "0.0.0.0", 53))
+    labels = {"53_tcp_NAME": "dns-tcp", "53_udp_NAME": "dns-udp"}
+    assert [one.service for one in instances(container(evolve(REDIS, ports=ports), **labels))] == ["dns-tcp", "dns-udp"]
+
+
+def test_r_6_ip_versions() -> None:
+    """R-6: the instance on an IPv6 address can have a name of its own."""
+    ports = (PortMapping(80, "tcp", "10.0.0.1", 80), PortMapping(80, "tcp", "2001:db8::1", 80))
+    found = instances(container(evolve(REDIS, ports=ports), NAME_IPV4="four", NAME_IPV6="six"))
+    assert [(one.service, one.address.host) for one in found] == [("four", "10.0.0.1"), ("six", "2001:db8::1")]
+
+
+def test_r_m_one_name_for_two_ports() -> None:
+    """R-M: two ports with one name are told apart by the port inside, as registrator does; own names stay."""
+    assert [one.service for one in instances(container(NGINX, NAME="web"))] == ["web-80", "web-443"]
+    assert [one.service for one in instances(container(NGINX, **{"80-443_NAME": "web"}))] == ["web-80", "web-443"]
+    own_names = {"80_NAME": "a", "443_NAME": "b"}
+    assert [one.service for one in instances(container(NGINX, **own_names))] == ["a", "b"]
+
+
+def test_d_3() -> None:
+    """D-3: a container with two ports is one service for each."""
+    assert [(one.service, one.port) for one in instances(NGINX)] == [("nginx-80", 80), ("nginx-443", 443)]
+
+
+def test_rest() -> None:
+    """The tag `rest` is HTTP under the service's name, any case, stripped; said words win over that."""
+    (plain,) = instances(container(REDIS, NAME="hello/v1", TAGS="rest"))
+    assert plain.http == {"path": "/hello/v1", "strip": True, "ignore_case": True}
+    (said,) = instances(container(REDIS, NAME="hello/v1", TAGS="rest", HTTP_PATH="/api", HTTP_STRIP="false"))
+    assert said.http == {"path": "/api", "strip": False, "ignore_case": True}
+    (without,) = instances(container(REDIS, HTTP_HOST="a.example"))
+    assert without.http == {"hosts": ["a.example"]}
+
+
+def test_rest_of_several_names() -> None:
+    """Each name has a path of its own."""
+    found = instances(container(REDIS, NAME="a,b", TAGS="rest"))
+    assert [one.http["path"] for one in found] == ["/a", "/b"]
+
+
+def test_zone() -> None:
+    """The zone is a field of its own, and no attribute."""
+    (one,) = instances(container(REDIS, ZONE="eu-1"))
+    assert (one.zone, one.attributes) == ("eu-1", {})
+
+
+def test_proxy() -> None:
+    """A proxy is registered with its kind when it has a name, and not at all when it has none."""
+    (one,) = instances(container(REDIS, KIND="proxy", NAME="entry"))
+    assert (one.kind, one.attributes) == (PROXY_KIND, {})
+    unnamed = read(container(REDIS, KIND="proxy"), HOST)
+    assert unnamed.instances == ()
+    assert [str(one) for one in unnamed.not_registered] == ["redis.0 6379/tcp: it is a proxy without a SERVICE_NAME"]
+
+
+def test_filtered_container() -> None:
+    """A container that a filter leaves out has no instance, and the filter is said once, whatever its ports."""
+    reading = read(NGINX, evolve(HOST, filters=(parse_filter("name!=nginx*"),)))
+    assert reading.instances == ()
+    assert [str(one) for one in reading.not_registered] == ["nginx.0: --filter name!=nginx* leaves it out"]
+
+
+def test_name_from_compose() -> None:
+    """Compose's words name the service, and are not published."""
+    labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
+    one = evolve(REDIS, other_labels=labels)
+    (found,) = instances(one, evolve(HOST, name_from=NameFrom.COMPOSE_PROJECT))
+    assert (found.service, found.attributes) == ("shop/web", {})
+
+
+def test_problems_of_what_is_not_reached() -> None:
+    """Wrong labels of an unpublished port, and of a container without one, are told all the same."""
+    unpublished = read(container(evolve(REDIS, ports=(PortMapping(80, "tcp"),)), WEIGHT="x"), HOST)
+    portless = read(container(evolve(REDIS, ports=()), WEIGHT="x"), HOST)
+    wrong = "redis.0: SERVICE_WEIGHT='x': expected a whole number within 0–999999; counted as 100"
+    assert [[str(one) for one in reading.problems] for reading in (unpublished, portless)] == [[wrong], [wrong]]
+
+
+def test_label_of_a_port_that_is_not_there() -> None:
+    """A label for a port that the container does not have is told: perhaps a number was mistyped."""
+    reading = read(container(REDIS, **{"6378_NAME": "db"}), HOST)
+    assert [str(one) for one in reading.not_registered] == [
+        "redis.0 6378: SERVICE_6378_NAME speaks of it, but there is no such port"
+    ]
+
+
+PLANTED = "correct-horse-battery"
+NAMES = st.one_of(
+    st.sampled_from(["SERVICE_NAME", "SERVICE_80_TAGS", "SERVICE_X", "BACKEND_DB", "PASSWORD", "service_name"]),
+    st.text(st.characters(exclude_characters="=", exclude_categories=["Cs"]), min_size=1, max_size=8),
+)
+
+
+@given(
+    said=st.dictionaries(NAMES, st.one_of(st.just(PLANTED), st.text(max_size=6))),
+    policy=st.sampled_from([HOST, evolve(HOST, filters=(parse_filter("label=x"),)), evolve(HOST, internal=True)]),
+)
+def test_nothing_else_of_the_environment_is_told(said: dict[str, str], policy: Policy) -> None:
+    """A secret in a variable without our prefixes is in no document, no problem and no reason; no text raises."""
+    environment = {
+        name: value for name, value in said.items() if value != PLANTED or not name.startswith(("SERVICE_", "BACKEND_"))
+    }
+    inspected = {
+        "Id": "c1",
+        "Name": "/web.1",
+        "Config": {
+            "Image": "web",
+            "Env": [f"{name}={value}" for name, value in environment.items()] + [f"PASSWORD={PLANTED}"],
+            "Labels": {name: value for name, value in environment.items() if value != PLANTED} | {"token": PLANTED},
+        },
+        "State": {"Running": True},
+        "NetworkSettings": {
+            "Ports": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "81/tcp": None},
+            "Networks": {"bridge": {"IPAddress": "172.17.0.2"}},
+        },
+    }
+    reading = read(read_container(inspected), policy)
+    told = [*map(encode_instance, reading.instances), *map(str, reading.problems), *map(str, reading.not_registered)]
+    assert PLANTED not in "\n".join([*told, repr(reading)])

@@ -2,7 +2,15 @@
 
 import pytest
 
-from mooring_register.naming import default_service, grouped_service, instance_id
+from mooring_register.containers import Container
+from mooring_register.naming import NameFrom, default_service, grouped_service, instance_id, repository, unsaid_service
+
+COMPOSED = Container(
+    id="c",
+    name="/shop-web-1",
+    image="team/nginx:1",
+    other_labels={"com.docker.compose.project": "shop", "com.docker.compose.service": "web"},
+)
 
 
 @pytest.mark.parametrize(
@@ -16,12 +24,44 @@ from mooring_register.naming import default_service, grouped_service, instance_i
         ("foo@sha256:abcd", "foo"),
         ("registry:5000/team/foo:1@sha256:abcd", "foo"),
         ("sha256:abcd", "web.1"),
+        ("ab" * 32, "web.1"),
+        ("cafe", "cafe"),
+        ("registry:5000/", "web.1"),
         ("", "web.1"),
     ],
 )
 def test_default_service(image: str, name: str) -> None:
     """A service is named after its image without registry, tag and digest, else after the container (R-N7)."""
     assert default_service(image, "/web.1") == name
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("redis:7", "redis"),
+        ("registry:5000/team/app:1.2@sha256:ab", "registry:5000/team/app"),
+        ("registry:5000/app", "registry:5000/app"),
+        ("", ""),
+    ],
+)
+def test_repository(image: str, expected: str) -> None:
+    """Tag and digest are cut off, the port of a registry is neither."""
+    assert repository(image) == expected
+
+
+@pytest.mark.parametrize(
+    ("name_from", "composed", "plain"),
+    [
+        (NameFrom.IMAGE, "nginx", "redis"),
+        (NameFrom.CONTAINER, "shop-web-1", "a"),
+        (NameFrom.COMPOSE, "web", "redis"),
+        (NameFrom.COMPOSE_PROJECT, "shop/web", "redis"),
+    ],
+)
+def test_unsaid_service(name_from: NameFrom, composed: str, plain: str) -> None:
+    """A service is named as the operator chose; what Compose did not start is named after its image."""
+    assert unsaid_service(COMPOSED, name_from) == composed
+    assert unsaid_service(Container(id="c", name="/a", image="redis"), name_from) == plain
 
 
 def test_group_suffix() -> None:
