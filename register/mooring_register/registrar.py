@@ -17,12 +17,11 @@ from typing import Final, TypeAlias, assert_never
 from attrs import evolve, field, frozen
 
 from mooring.errors import DescriptorError, InvalidInput
-from mooring.model import Binding, Instance, State
+from mooring.model import Binding, Instance
 from mooring_register.addresses import Policy
-from mooring_register.bindings import Origin, bind, origin, unbound
-from mooring_register.containers import Container
-from mooring_register.desired import NotRegistered, Reading, read
+from mooring_register.desired import NotRegistered, read
 from mooring_register.draining import announces_end, draining_until
+from mooring_register.known_containers import Known, bound, cause_against, joined, shown
 from mooring_register.observations import (
     Declared,
     Died,
@@ -46,29 +45,6 @@ class Withdrawal:
 
     cause: str
     seen: float
-
-
-@frozen
-class Known:
-    """One running container, what it comes to, and what last happened to it.
-
-    `shown` are the instances that it is published as, in the state `shown_as`, `bound` its bindings, with the addresses
-    of `bound_at`; each None before that was worked out.
-    """
-
-    container: Container
-    reading: Reading
-    cause: str
-    seen: float
-    shown_as: State | None = None
-    shown: tuple[Instance, ...] = ()
-    bound_at: Origin | None = None
-    bound: tuple[Binding, ...] = ()
-
-    @property
-    def problems(self) -> tuple[DescriptorError, ...]:
-        """What is wrong with what it says, and with where it is."""
-        return (*self.reading.problems, *unbound(self.container, self.reading.wishes, self.bound_at))
 
 
 @frozen(kw_only=True)
@@ -95,6 +71,11 @@ class Registrar:
     def not_registered(self) -> tuple[NotRegistered, ...]:
         """The ports that are not registered, with the reasons."""
         return tuple(one for known in self.containers.values() for one in known.reading.not_registered)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is no mistake of a container, and yet may not be what its people expect."""
+        return tuple(note for known in self.containers.values() for note in known.reading.notes)
 
 
 def apply(state: Registrar, observations: Iterable[Observation], now: float) -> Registrar:
@@ -141,7 +122,7 @@ def withdrawals(before: Registrar, after: Registrar, now: float) -> dict[Key, Wi
 
 def _reason(state: Registrar, instance: Instance, now: float) -> Withdrawal:
     if (known := state.containers.get(instance.container)) is not None:
-        return Withdrawal(_cause_against(known.container) or known.cause, known.seen)
+        return Withdrawal(cause_against(known.container) or known.cause, known.seen)
     return state.departed.get(instance.container, Withdrawal("removed", now))
 
 
@@ -210,15 +191,6 @@ def _signalled(state: Registrar, signalled: Signalled) -> Registrar:
     )
 
 
-def _cause_against(container: Container) -> str:
-    """Return why a running container is not to be published, or nothing."""
-    if container.paused:
-        return "paused"
-    if container.restarting:
-        return f"exited {container.exit_code}"
-    return "unhealthy" if container.health == "unhealthy" else ""
-
-
 def _wanted(state: Registrar, now: float) -> Registrar:
     """Work out anew what is wanted, after something changed."""
     draining = {one: until for one, until in state.draining.items() if until > now}
@@ -227,7 +199,7 @@ def _wanted(state: Registrar, now: float) -> Registrar:
         containers[one] = evolve(containers[one], cause="survived its stop signal", seen=now)
     running = {one: known.container for one, known in containers.items()}
     containers = {
-        one: _bound(_shown(known, is_draining=one in draining), running, state.policy)
+        one: bound(shown(joined(known, running, state.policy, now), is_draining=one in draining), running, state.policy)
         for one, known in containers.items()
     }
     state = evolve(state, draining=draining, containers=containers)
@@ -242,33 +214,6 @@ def _wanted(state: Registrar, now: float) -> Registrar:
     for instance in state.declared:
         problems.extend(_put_first(wanted, instance))
     return evolve(state, instances=wanted, bindings=bindings, problems=tuple(problems))
-
-
-def _shown(known: Known, *, is_draining: bool) -> Known:
-    """Return a container with the instances that it is published as now.
-
-    The very same values as before unless something changed: a thousand containers that nothing happened to must not
-    cost a comparison each, here or in a writer.
-    """
-    ready = State.STARTING if known.container.health == "starting" else State.UP
-    state = State.DRAINING if is_draining else ready
-    if known.shown_as is state:
-        return known
-    if _cause_against(known.container):
-        return evolve(known, shown_as=state, shown=())
-    cause, seen = known.cause, known.seen
-    shown = tuple(evolve(one, state=state, cause=cause, seen_docker=seen) for one in known.reading.instances)
-    return evolve(known, shown_as=state, shown=shown)
-
-
-def _bound(known: Known, running: Mapping[str, Container], policy: Policy) -> Known:
-    """Return a container with its bindings now: the very same values as before unless an address changed."""
-    if not known.reading.wishes:
-        return known
-    at = origin(known.container, running, policy)
-    if known.bound_at == at:
-        return known
-    return evolve(known, bound_at=at, bound=bind(known.container, known.reading.wishes, at, policy))
 
 
 def _put_first(wanted: dict[Key, Instance], instance: Instance) -> list[DescriptorError]:
