@@ -46,6 +46,12 @@ def test_an_image_says_of_its_part_what_the_part_says(part: str) -> None:
     assert (labels["description"], labels["version"]) == (project["description"], project["version"])
 
 
+@pytest.mark.parametrize("part", PARTS)
+def test_only_a_proxy_says_that_it_is_one(part: str) -> None:
+    """The image of the proxy has the label by which register knows a proxy, and no other image has it."""
+    assert ('LABEL SERVICE_KIND="proxy"' in stages(part)[-1]) is (part == "proxy")
+
+
 def test_only_what_is_named_goes_into_a_build() -> None:
     """Everything is kept out but what a recipe copies: no .git, no .venv, no secret that lies around."""
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
