@@ -22,6 +22,8 @@ from mooring.errors import SettingsError, Unavailable
 from mooring.etcd.address import EtcdAddress
 from mooring.etcd.client import connect_to
 from mooring.etcd.store import Store
+from mooring.model import Binding
+from mooring.selector import Selector
 from mooring.telemetry import get_logger
 from mooring.threads import start
 from mooring_register import metrics
@@ -210,7 +212,14 @@ class Service:
             "engine problem": state.lost_reason or ("" if self._identity else self._why_no_identity),
             "listed at": state.listed_at,
             "instances": [f"{one.service} {one.id} {one.address} {one.state}" for one in state.instances.values()],
+            "bindings": [_line(binding) for binding in state.bindings.values()],
             "problems": [str(problem) for problem in state.problems],
             "not registered": [str(one) for one in state.not_registered],
             "registries": [writer.state() for writer in self._writers],
         }
+
+
+def _line(binding: Binding) -> str:
+    """Return a binding on one line, for people."""
+    addresses = ", ".join(binding.addresses)
+    return f"{binding.key} {Selector(binding.service, binding.tags)} on {binding.port}/{binding.proto} of {addresses}"

@@ -12,11 +12,11 @@ from contextlib import suppress
 
 from attrs import evolve, frozen
 
-from mooring.documents import decode_instance
+from mooring.documents import decode_binding, decode_instance
 from mooring.errors import OwnershipLost, Unavailable, WorldError
 from mooring.etcd.store import Change, Delete, KeyValue, Put, Removed, Store
-from mooring.keys import host_key, instance_key
-from mooring.model import Instance, State
+from mooring.keys import BINDINGS_PREFIX, host_key, instance_key
+from mooring.model import Binding, Instance, State
 from mooring_register.addresses import Policy
 from mooring_register.containers import Container, PortMapping
 from mooring_register.layouts.native import Native
@@ -108,6 +108,7 @@ class Ending:
     """What the registry holds of a host when all is quiet, without times, tokens and the numbers of leases."""
 
     instances: Mapping[str, Instance]
+    bindings: Mapping[str, Binding]
     record: HostRecord | None
 
 
@@ -120,6 +121,7 @@ class Host:
         self.running: dict[str, Container] = {}
         self.ttl_seconds = 60
         self._store = store
+        self._bindings = f"{BINDINGS_PREFIX}{name}/"
         self._trap = trap
         self._before = store.list(f"{self.prefix}/").revision
         self.register = self.started()
@@ -176,13 +178,17 @@ class Host:
         found = self._store.get(host_key(self.name))
         record = decode_record(found) if found else None
         keys = self._store.list(f"{self.prefix}/web/").items
+        bound = self._store.list(self._bindings).items
         if record is not None:
             lease = self._store.lease(record.lease)
             assert lease is not None, "the host's record names a lease that is gone"
-            assert {one.lease for one in keys} <= {record.lease}, "a key hangs on another lease than the host's"
+            assert {one.lease for one in (*keys, *bound)} <= {record.lease}, (
+                "a key hangs on another lease than the host's"
+            )
             record = evolve(record, lease=0, token="")
         instances = [self._essence(one) for one in keys]
-        return Ending({one.id: one for one in instances}, record)
+        bindings = [decode_binding(one.value, key=one.key.removeprefix(self._bindings)) for one in bound]
+        return Ending({one.id: one for one in instances}, {one.key: evolve(one, host="") for one in bindings}, record)
 
     def never_gone(self, one: Container) -> None:
         """Assert that a container was there, and up, at every revision since it was first published."""
@@ -192,6 +198,14 @@ class Host:
         assert not any(isinstance(change, Removed) for change in told), f"{key} was removed while its container ran"
         states = {self._essence(change).state for change in told if isinstance(change, KeyValue)}
         assert states == {State.UP}, f"{key} was {states} while its container ran"
+
+    def always_bound(self, one: Container) -> None:
+        """Assert that the bindings of a container were there, and unchanged, since they were first written."""
+        told = history(self._store, f"{self._bindings}{one.id}/", self._before)
+        assert {change.key.rpartition("/")[2] for change in told} == set(one.wishes)
+        assert not any(isinstance(change, Removed) for change in told), f"{one.name} was unbound while it ran"
+        values = {(change.key, change.value) for change in told if isinstance(change, KeyValue)}
+        assert len(values) == len(one.wishes), f"{one.name} was bound otherwise while it ran"
 
     def withdrawn_with_a_word(self) -> None:
         """Assert that no key of an instance vanished before it had been marked as down."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from mooring.documents import decode_instance
 from mooring.etcd.store import Operation, Put, Store
-from mooring.keys import HOSTS_PREFIX, STORE_KEY
+from mooring.keys import BINDINGS_PREFIX, HOSTS_PREFIX, STORE_KEY
 from mooring.redis.stream import Batch, StreamReader, StreamWriter
 from tests.chaos.crashing import Seam
 
@@ -24,6 +24,8 @@ def _written(operation: Operation) -> str:
         return f"{verb} host"
     if operation.key == STORE_KEY:
         return f"{verb} store"
+    if operation.key.startswith(BINDINGS_PREFIX):
+        return f"{verb} binding"
     if not isinstance(operation, Put):
         return f"{verb} instance"
     return f"{verb} {decode_instance(operation.value, where=operation.key).state}"

@@ -13,6 +13,7 @@ from mooring.etcd.client import connect_to
 from mooring.etcd.store import Removed, Store
 from mooring.keys import host_key
 from mooring.model import Address
+from mooring_register.containers import Container, Network
 from mooring_register.observations import Died, Gone, Signalled
 from mooring_register.settings import Settings
 from tests.chaos.crashing import (
@@ -34,7 +35,7 @@ from tests.servers import HOST, EtcdServer
 
 IN_PROCESS = (Fate.OUTAGE, Fate.DEATH)
 PAIRS = 12
-NAMES = ("containers", "rename", "restarts", "lease_lost", "takeover", "retirement")
+NAMES = ("containers", "rename", "bindings", "restarts", "lease_lost", "takeover", "retirement")
 KINDS_OF_WRITES = {
     "grant",
     "keep_alive",
@@ -48,8 +49,19 @@ KINDS_OF_WRITES = {
     "put down",
     "put down, put up",
     "delete instance",
+    "put binding",
+    "delete binding",
+    "put binding, put up",
 }
 STEADY, OTHER, THIRD = (container(name, number=number) for number, name in enumerate(("steady", "other", "third")))
+BOUND, *MOVING = (
+    evolve(
+        container(name, number=number),
+        wishes={"BACKEND_DB": "db[master];5432;K=V", "BACKEND_DNS": "dns;53/udp"},
+        networks=(Network("bridge", f"172.17.0.{number}"),),
+    )
+    for number, name in enumerate(("bound", "moving", "ending"), start=3)
+)
 # What the whole register writes in the life below; its third process retires the host.
 KILLED_AT = [
     Moment(1, "grant"),
@@ -105,6 +117,17 @@ class Stories:
         host.end(THIRD, Gone(THIRD.id, NOW))
         return self._ended(host)
 
+    def bindings(self, trap: Trap) -> Ending:
+        """Consumers come, move to another address and end, and register is restarted, while one of them just runs."""
+        host = self._host(trap)
+        host.run(BOUND, *MOVING)
+        host.run(evolve(MOVING[0], networks=(Network("bridge", "172.17.0.9"),)), cause="network connected")
+        host.ttl_seconds = 90
+        host.restart()
+        host.end(MOVING[1], Died(MOVING[1].id, 0, NOW))
+        host.always_bound(BOUND)
+        return self._ended(host, steady=BOUND)
+
     def restarts(self, trap: Trap) -> Ending:
         """Register is restarted twice, the second time with another TTL, which moves the keys to another lease."""
         host = self._host(trap)
@@ -153,8 +176,8 @@ class Stories:
         host.close()
         return ending
 
-    def _ended(self, host: Host) -> Ending:
-        host.never_gone(STEADY)
+    def _ended(self, host: Host, *, steady: Container = STEADY) -> Ending:
+        host.never_gone(steady)
         host.withdrawn_with_a_word()
         ending = host.ending()
         host.close()

@@ -23,8 +23,9 @@ from mooring.threads import keep_trying
 from mooring_register import metrics
 from mooring_register.keepalive import KeepAlive
 from mooring_register.layouts.layout import Layout
-from mooring_register.ownership import Claim, Held, attached, holder_of, retire, take
+from mooring_register.ownership import Claim, Held, attached, holder_of, present_while_held, retire, take
 from mooring_register.plan import Change, Wanted, Written, carried_out, plan
+from mooring_register.writers.etcd_bindings import EtcdBindings
 from mooring_register.writers.mailbox import Delivery, Mailbox
 from mooring_register.writers.sharing import is_well_held, needed_by_others
 from mooring_register.writers.telling import tell
@@ -65,6 +66,7 @@ class EtcdWriter:
         )
         self._store = store
         self._layout = layout
+        self._bindings = EtcdBindings(store, registry, terms.claim.host)
         self._claim = terms.claim
         self._resync_seconds = terms.resync_seconds
         self._clock = terms.clock
@@ -112,7 +114,7 @@ class EtcdWriter:
             "registry": self.registry,
             "holds the host": held is not None,
             "lease": f"{held.lease:x}" if held else "",
-            "keys": len(self._written),
+            "keys": len(self._written) + len(self._bindings),
             "problem": self._failing,
             "keep-alive problem": self.keep_alive.failing,
             "conflicts": [str(problem) for problem in list(self._conflicts.values())],
@@ -153,13 +155,15 @@ class EtcdWriter:
         self.keep_alive.hold(held)
         self._read(held)
         self._held = held
-        fields = {"host": self._claim.host, "lease": f"{held.lease:x}", "adopted": len(self._written)}
+        adopted = len(self._written) + len(self._bindings)
+        fields = {"host": self._claim.host, "lease": f"{held.lease:x}", "adopted": adopted}
         log.info("host taken", registry=self.registry, **fields)
         return held
 
     def _read(self, held: Held) -> None:
-        present = attached(self._store, held, self._layout.root)
-        self._written = {key: self._known(found) for key, found in present.items()}
+        present = attached(self._store, held, self._layout.root, self._bindings.root)
+        instances = self._bindings.take_over(present)
+        self._written = {key: self._known(found) for key, found in instances.items()}
         self._audited_at, self._doubtful = self._clock(), True
 
     def _known(self, found: KeyValue) -> Written:
@@ -179,13 +183,17 @@ class EtcdWriter:
         transactions = plan(wanted, self._written, held.lease, self._clock())
         while transactions:
             for changes in transactions:
-                if self._stopping.is_set() or self._lost is not None or self.mailbox.latest() is not delivery:
+                if self._is_interrupted(delivery):
                     return
                 self._commit(held, changes)
             wanted = self._wanted(delivery)
             transactions = plan(wanted, self._written, held.lease, self._clock())
-        self._doubtful = False
-        self.mailbox.settle(delivery)
+        if self._bindings.drive(held, delivery.bindings, lambda: self._is_interrupted(delivery)):
+            self._doubtful = False
+            self.mailbox.settle(delivery)
+
+    def _is_interrupted(self, delivery: Delivery) -> bool:
+        return self._stopping.is_set() or self._lost is not None or self.mailbox.latest() is not delivery
 
     def _wanted(self, delivery: Delivery) -> Wanted:
         arranged = self._layout.arrange(delivery.instances)
@@ -214,12 +222,7 @@ class EtcdWriter:
 
     def _learn(self, held: Held, changes: tuple[Change, ...], refused: Refused) -> None:
         """Find out which condition failed, and what is true instead."""
-        present = {found.key: found for found in refused.present}
-        owner = present.get(held.key)
-        if owner is None:
-            raise LeaseLost(held.lease)
-        if owner.value != held.value:
-            raise OwnershipLost(f"another register took {held.key}")
+        present = present_while_held(held, refused)
         for change in changes:
             found = present.get(change.key)
             if (found.revision if found else 0) == change.revision:
@@ -272,6 +275,7 @@ class EtcdWriter:
         if isinstance(error, LeaseLost | OwnershipLost):
             self.keep_alive.hold(None)
             self._held, self._lost, self._written = None, None, {}
+            self._bindings.take_over({})
             self._stands_by = self._stands_by or isinstance(error, OwnershipLost)
         if self._failing != str(error):
             log.warning("the registry cannot be written to, trying again", registry=self.registry, reason=str(error))
