@@ -100,6 +100,12 @@ def test_no_usable_name(value: str) -> None:
     assert (described(NAME=value).is_usable, len(described(NAME=value).problems)) == (False, 1)
 
 
+def test_unusable_id() -> None:
+    """A port whose id cannot be used is not registered under another one: somebody refers to the id."""
+    said = described(NAME="a", ID="x//y")
+    assert (said.names, said.id, said.is_usable, len(said.problems)) == (("a",), "", False, 1)
+
+
 def test_every_problem_is_reported() -> None:
     """All problems of a container are found, each naming label, value and reason; what can fall back does."""
     said = described(WEIGHT="heavy", PUBLISH="70000", NAME="a//b", ID="x\ty", ZONE="a\nb")
