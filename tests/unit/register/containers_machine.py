@@ -17,6 +17,7 @@ from mooring_register.memory_engine import MemoryEngine
 
 NAMES = st.sampled_from("ab")
 IMAGES = st.sampled_from(["web", "db"])
+CONSUMES = {"BACKEND_DB": "db;5432"}
 PORTS = st.sampled_from([("80/tcp",), ("80/tcp", "443/tcp")])
 
 
@@ -58,7 +59,7 @@ class Containers(RuleBasedStateMachine):
     def run(self, name: str, image: str, ports: tuple[str, ...], has_healthcheck: bool, is_pending: bool) -> None:
         """Run a container; one of that name that is there already is removed for it, dead or alive."""
         self.remove(name)
-        box_id = self.engine.run(name, image, ports=ports, has_healthcheck=has_healthcheck)
+        box_id = self.engine.run(name, image, ports=ports, environment=CONSUMES, has_healthcheck=has_healthcheck)
         self.boxes[name] = Box(box_id, image, ports, "starting" if has_healthcheck else "")
         self.boxes[name].networks["bridge"] = self.inspected(box_id)["NetworkSettings"]["Networks"]["bridge"][
             "IPAddress"

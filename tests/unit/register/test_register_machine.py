@@ -17,6 +17,7 @@ from hypothesis.stateful import initialize, invariant, rule
 from mooring.errors import OwnershipLost
 from mooring.etcd.memory import MemoryStore
 from mooring.etcd.store import Delete, KeyValue, Operation, Put
+from mooring.keys import BINDINGS_PREFIX
 from mooring_register.engine import DockerEvent
 from mooring_register.layouts.native import Native
 from mooring_register.ownership import Claim
@@ -143,9 +144,9 @@ class Hosts(Containers):
         self.strangers.clear()
 
     def _delete_a_key(self) -> None:
-        ours = [item.key for item in self.store.list(PREFIX).items if item.key not in self.strangers]
-        if ours:
-            self.store.commit((), (Delete(ours[0]),))
+        for prefix in (PREFIX, BINDINGS_PREFIX):
+            ours = [item.key for item in self.store.list(prefix).items if item.key not in self.strangers]
+            self.store.commit((), tuple(Delete(key) for key in ours[:1]))
 
     @rule(register=REGISTERS, is_away=st.booleans())
     def cut_off(self, register: str, is_away: bool) -> None:
@@ -193,9 +194,11 @@ class Hosts(Containers):
         assert key not in self.strangers, f"{register.name} wrote {key}, which is a stranger's"
         if isinstance(operation, Put):
             assert operation.lease == int(record["lease"], 16), f"{key} was not put under the host's lease"
-            self._examine_document(key, json.loads(operation.value))
-        else:
-            assert before is not None, f"{key} was deleted, and was not there"
+            if not key.startswith(BINDINGS_PREFIX):
+                self._examine_document(key, json.loads(operation.value))
+            return
+        assert before is not None, f"{key} was deleted, and was not there"
+        if not key.startswith(BINDINGS_PREFIX):
             assert json.loads(before.value)["state"] == "down", f"{key} was deleted without a word"
 
     def _examine_document(self, key: str, document: dict[str, Any]) -> None:
@@ -258,6 +261,9 @@ class Hosts(Containers):
             if item.key not in self.strangers
         }
         assert published == {key: said for key, said in expected.items() if key not in self.strangers}
+        bindings = self.store.list(BINDINGS_PREFIX).items
+        bound = {item.key: json.loads(item.value)["addresses"] for item in bindings}
+        assert bound == dict(_binding(box) for box in self.boxes.values() if box.running)
 
     def _instances(self, name: str, box: Box) -> dict[str, tuple[str, ...]]:
         """Return what a container is to be published as: key → what the document says."""
@@ -273,6 +279,12 @@ class Hosts(Containers):
     def teardown(self) -> None:
         """Every history ends at rest."""
         self.come_to_rest()
+
+
+def _binding(box: Box) -> tuple[str, list[str]]:
+    """Return the key of a container's binding, and the addresses that it is to name."""
+    addresses = [address for _, address in sorted(box.networks.items())]
+    return f"{BINDINGS_PREFIX}{HOST}/{box.id}/BACKEND_DB", addresses
 
 
 def _said(document: dict[str, str]) -> tuple[str, ...]:
