@@ -6,7 +6,9 @@ import time
 
 import click
 
+from mooring.documents import encode_binding
 from mooring.etcd.address import DEFAULT_PREFIX
+from mooring.keys import BINDINGS_PREFIX
 from mooring_register.layouts.named import layout_of
 from mooring_register.registrar import Registrar, apply
 from mooring_register.settings import Settings
@@ -31,7 +33,11 @@ def print_what_would_be_written(settings: Settings) -> None:
         for key, instance in sorted(arranged.instances.items()):
             click.echo(f"{key} {layout.encode(key, instance, None).decode()}")
         problems |= dict.fromkeys(str(problem) for problem in arranged.problems)
+    for name, binding in sorted(state.bindings.items()):
+        click.echo(f"{BINDINGS_PREFIX}{name} {encode_binding(binding)}")
     for problem in problems:
         click.echo(f"problem: {problem}", err=True)
+    for note in state.notes:
+        click.echo(f"note: {note}", err=True)
     for one in state.not_registered:
         click.echo(f"not registered: {one}", err=True)

@@ -11,6 +11,7 @@ from mooring.cli import Command, Parsed, address, admin_file_option, option, sto
 from mooring.errors import WorldError
 from mooring.etcd.address import EtcdAddress
 from mooring.model import Address
+from mooring_register.containers import DEFAULT_BINDING_PREFIX
 from mooring_register.dry_run import print_what_would_be_written
 from mooring_register.filters import EXPECTED, parse_filter
 from mooring_register.layouts import named as layouts
@@ -47,8 +48,25 @@ from mooring_register.settings import DEFAULT_DOCKER, LEAST_TTL_SECONDS, Setting
     type=Parsed(parse_ip, "ADDRESS"),
     help="The address under which published ports are reached.  [default: the source address of the default route]",
 )
+@option(
+    "--backend-prefix",
+    metavar="PREFIX",
+    default=DEFAULT_BINDING_PREFIX,
+    help="What the names of variables and labels begin with in which a container says what it consumes.",
+)
 @option("--interface", metavar="NAME", help="Take --ip from this network interface.")
 @option("--internal", is_flag=True, help="Register containers' own addresses and exposed ports, not published ones.")
+@option(
+    "--network",
+    multiple=True,
+    metavar="NAME",
+    help="With --internal: of a container's several networks take the address in this one. Repeatable, best first.",
+)
+@option(
+    "--ip-from-label",
+    metavar="LABEL",
+    help="Take a container's address from this label of it, up to its last slash, if it has one.",
+)
 @option("--explicit", is_flag=True, help="Register only ports with a SERVICE_NAME.")
 @option(
     "--filter",
@@ -128,6 +146,8 @@ def _settings(
         interface=options["interface"] or "",
         internal=options["internal"],
         explicit=options["explicit"],
+        networks=options["network"],
+        ip_label=options["ip_from_label"] or "",
         filters=options["filter"],
         name_from=NameFrom(options["name_from"]),
         ttl_seconds=options["ttl"],
@@ -135,4 +155,5 @@ def _settings(
         admin=admin,
         admin_file=options["admin_file"],
         withdraw_on_exit=options["withdraw_on_exit"],
+        backend_prefix=options["backend_prefix"],
     )

@@ -12,6 +12,7 @@ from attrs import frozen
 from mooring.errors import SettingsError
 from mooring.etcd.address import SCHEME, EtcdAddress, parse_etcd_address
 from mooring.model import Address
+from mooring_register.containers import DEFAULT_BINDING_PREFIX
 from mooring_register.filters import Filter
 from mooring_register.layouts.named import NATIVE, reason_against
 from mooring_register.naming import NameFrom
@@ -38,9 +39,12 @@ class Settings:
     admin: Address
     admin_file: Path | None
     withdraw_on_exit: bool
-    layout: str = NATIVE
+    networks: tuple[str, ...] = ()
+    ip_label: str = ""
     filters: tuple[Filter, ...] = ()
     name_from: NameFrom = NameFrom.IMAGE
+    backend_prefix: str = DEFAULT_BINDING_PREFIX
+    layout: str = NATIVE
 
 
 def parse_registry(text: str) -> EtcdAddress:
@@ -80,5 +84,9 @@ def problems(options: Mapping[str, Any]) -> Iterator[str]:
         yield "--docker and --static exclude each other"
     if options["ip"] and options["interface"]:
         yield "--ip and --interface exclude each other"
+    if not options["backend_prefix"]:
+        yield "--backend-prefix is empty: each variable of a container would be taken for a binding"
+    if options["network"] and not options["internal"]:
+        yield "--network needs --internal: published ports are reached on the host, whatever networks there are"
     if options["dry_run"] and options["withdraw"]:
         yield "--dry-run and --withdraw exclude each other"

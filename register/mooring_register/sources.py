@@ -44,9 +44,10 @@ class Source(Protocol):
 class DockerSource:
     """The containers of a Docker engine."""
 
-    def __init__(self, address: str, resync_seconds: float) -> None:
+    def __init__(self, address: str, resync_seconds: float, binding_prefix: str) -> None:
         self._engine = DockerEngine(address)
         self._resync_seconds = resync_seconds
+        self._binding_prefix = binding_prefix
         self._feed: DockerFeed | None = None
 
     def identity(self) -> Identity:
@@ -55,13 +56,19 @@ class DockerSource:
 
     def start(self, host: str, observe: Observe) -> None:  # noqa: ARG002 -- containers do not know their host's name
         """See `Source.start`."""
-        self._feed = DockerFeed(self._engine, observe, resync_seconds=self._resync_seconds, clock=time.time)
+        self._feed = DockerFeed(
+            self._engine,
+            observe,
+            resync_seconds=self._resync_seconds,
+            clock=time.time,
+            binding_prefix=self._binding_prefix,
+        )
         start("docker-events", self._feed.follow)
         start("docker-inspector", self._feed.inspect)
 
     def once(self, host: str) -> Observation:  # noqa: ARG002 -- the same
         """See `Source.once`."""
-        return list_once(self._engine, time.time())
+        return list_once(self._engine, time.time(), self._binding_prefix)
 
     def stop(self) -> None:
         """See `Source.stop`."""
@@ -99,7 +106,7 @@ def source_of(settings: Settings) -> Source:
     """Return the source that was asked for, without contacting it."""
     if settings.static is not None:
         return StaticSource(settings.static)
-    return DockerSource(settings.docker, settings.resync_seconds)
+    return DockerSource(settings.docker, settings.resync_seconds, settings.backend_prefix)
 
 
 def engine_id(identity: Identity, host: str) -> str:
@@ -119,6 +126,8 @@ def policy_of(settings: Settings, identity: Identity) -> Policy:
         ip=_ip(settings, identity),
         internal=settings.internal,
         explicit=settings.explicit,
+        networks=settings.networks,
+        ip_label=settings.ip_label,
         filters=settings.filters,
         name_from=settings.name_from,
     )
@@ -129,8 +138,18 @@ def _ip(settings: Settings, identity: Identity) -> str:
         return settings.ip
     if settings.interface:
         return interface_address(settings.interface)
-    if settings.static is not None or settings.internal:
+    if settings.static is not None:
         return ""
+    try:
+        return _told_by_the_network(identity)
+    except SettingsError:
+        # Only containers in the host's own network need it then, and those say that they lack it.
+        if settings.internal:
+            return ""
+        raise
+
+
+def _told_by_the_network(identity: Identity) -> str:
     # Docker gives a container its own host name unless it shares the host's network.
     if identity.host != host_name():
         reason = f"needed: this is {host_name()!r}, not in the network of the engine's host {identity.host!r}"

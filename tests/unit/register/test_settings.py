@@ -31,6 +31,8 @@ def test_every_problem_at_once() -> None:
         (("--registry", "etcd://a", "--registry", "etcd://a/other"), "a:2379 is given twice"),
         (("--registry", "etcd://a", "--ip", "::1", "--interface", "eth0"), "--ip and --interface exclude each other"),
         (("--dry-run", "--withdraw"), "--dry-run and --withdraw exclude each other"),
+        (("--dry-run", "--network", "back"), "--network needs --internal"),
+        (("--dry-run", "--backend-prefix", ""), "--backend-prefix is empty"),
         (("--registry", "etcd://a", "--static", "/nowhere.yaml"), "does not exist"),
     ],
 )

@@ -47,7 +47,14 @@ def test_the_address_is_needed() -> None:
 def test_the_address_is_not_needed() -> None:
     """Containers' own addresses, and static instances, need no address of the host."""
     assert policy_of(evolve(SETTINGS, internal=True), ELSEWHERE).ip == ""
+    assert policy_of(evolve(SETTINGS, internal=True, interface="lo"), ELSEWHERE).ip == "127.0.0.1"
     assert policy_of(evolve(SETTINGS, static=Path("f.yaml")), ELSEWHERE).ip == ""
+
+
+def test_addresses_of_containers() -> None:
+    """The networks that are preferred and the label that gives an address are those that were asked for."""
+    policy = policy_of(evolve(SETTINGS, internal=True, networks=("a", "b"), ip_label="ip"), ELSEWHERE)
+    assert (policy.networks, policy.ip_label) == (("a", "b"), "ip")
 
 
 def test_the_address_of_an_interface() -> None:
