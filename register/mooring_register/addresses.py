@@ -103,6 +103,8 @@ def reach(container: Container, policy: Policy, owner: Container | NoNetwork | N
             missing.append(Unreachable(port, proto, places_or_reason))
         else:
             found.extend(places_or_reason)
+    if container.ports and _said(container, PORT_LABEL):
+        notes = (*notes, f"{container.name.removeprefix('/')}: {PORT_LABEL} is not asked, for it exposes ports")
     if isinstance(owner, NoNetwork) and owner.is_loop:
         problems.append(DescriptorError(container.name.removeprefix("/"), owner.reason))
     return Reach(tuple(found), tuple(missing), (*problems, *wrong), notes)

@@ -275,7 +275,9 @@ def test_ports_that_are_not_exposed() -> None:
     one = Container(id="c", name="/a", network_mode="host", labels={"SERVICE_PORT": "8080, 53/udp"})
     found = reach(one, HOST).places
     assert [(str(place.address), place.proto) for place in found] == [("10.0.0.5:53", "udp"), ("10.0.0.5:8080", "tcp")]
-    assert reached(evolve(one, ports=(PortMapping(80, "tcp"),))) == [("10.0.0.5:80", None)]
+    exposing = evolve(one, ports=(PortMapping(80, "tcp"),))
+    assert reached(exposing) == [("10.0.0.5:80", None)]
+    assert reach(exposing, HOST).notes == ("a: SERVICE_PORT is not asked, for it exposes ports",)
 
 
 def test_an_impossible_port() -> None:
