@@ -1,6 +1,7 @@
 """What consumers ask for, from register over a real etcd and a real discover into the stream."""
 
 import contextlib
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from attrs import evolve
 from docker.errors import APIError
 from docker.models.containers import Container
 
+from mooring.documents import decode_binding
+from mooring.keys import BINDINGS_PREFIX
 from mooring.model import Binding
 from mooring_register.containers import Network
 from mooring_register.observations import Died
@@ -17,6 +20,7 @@ from tests.chaos.crashing import Trap
 from tests.chaos.hosts import NOW, Host, container
 from tests.integration import discovers, registers
 from tests.integration.discovers import open_site
+from tests.parts import MOORING
 from tests.servers import EtcdServer, RedisServer
 from tests.waiting import wait_until
 
@@ -145,3 +149,17 @@ def test_real_consumers(consumers: Consumers) -> None:
     assert {"binding-added", "binding-removed"} <= set(told(consumers.site))
     entries = [dict(entry.fields) for entry in consumers.site.stream.tail(10_000)]
     assert "hunter2" not in f"{entries} {consumers.register.log.read_text()} {consumers.register.ask('/state')[1]}"
+
+
+@pytest.mark.docker
+def test_dry_run(consumers: Consumers) -> None:
+    """A dry run prints the bindings of what runs, and what is wrong with others, but writes nothing."""
+    web = consumers.run("web", DB="db;5432", BROKEN="hunter2")
+    options = ["--dry-run", "--ip", "127.0.0.1", "--host", "dry", "--backend-prefix", "MOORING."]
+    said = subprocess.run([MOORING, "register", *options], capture_output=True, text=True, check=True)
+    printed = dict(line.split(" ", 1) for line in said.stdout.splitlines())
+    key = f"dry/{web.id}/MOORING.DB"
+    assert decode_binding(printed[BINDINGS_PREFIX + key], key=key).addresses == (consumers.address(web),)
+    assert f"problem: {web.name}: MOORING.BROKEN: expected NAME;PORT" in said.stderr
+    assert "hunter2" not in said.stdout + said.stderr
+    assert consumers.site.store.get(BINDINGS_PREFIX + key) is None
