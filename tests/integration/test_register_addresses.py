@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from docker.models.containers import Container
 from mooring.model import Instance
 from tests.containers import images
 from tests.integration.registers import Site
+from tests.parts import MOORING
 from tests.servers import EtcdServer
 from tests.waiting import wait_until
 
@@ -132,6 +134,20 @@ def test_the_network_of_the_host(host: Host) -> None:
     one = host.container("sleep", "600", network_mode="host", says={"PORT": "8080"})
     host.register()
     assert host.addresses(one) == ["127.0.0.1:8080"]
+
+
+def test_the_address_of_a_label(host: Host) -> None:
+    """R-N18: a label gives the address; without it the normal one is taken, which a dry run tells."""
+    labelled = host.container(ports={"80/tcp": None}, says={"IP": "10.2.3.4/24"})
+    plain = host.container(ports={"80/tcp": None})
+    host.register("--ip-from-label", "SERVICE_IP")
+    (address,) = host.addresses(labelled)
+    assert address.startswith("10.2.3.4:")
+    assert host.addresses(plain)[0].startswith("127.0.0.1:")
+    options = ["--dry-run", "--ip", "127.0.0.1", "--ip-from-label", "SERVICE_IP"]
+    told = subprocess.run([MOORING, "register", *options], capture_output=True, text=True, check=True)
+    notes = [line for line in told.stderr.splitlines() if line.startswith(f"note: {host.site.host}")]
+    assert notes == [f"note: {plain.name}: it has no label SERVICE_IP, so that its normal address is taken"]
 
 
 def test_what_no_port_can_be(host: Host) -> None:
