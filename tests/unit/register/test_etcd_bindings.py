@@ -138,6 +138,18 @@ def test_a_strangers_value(value: bytes) -> None:
     assert (found.value, found.lease > 0) == (encode_binding(DB).encode(), True)
 
 
+def test_a_stranger_in_our_place() -> None:
+    """What somebody else put over a binding of ours is not deleted with it."""
+    store = MemoryStore()
+    one = writer(store)
+    turn(one, DB)
+    store.commit((), (Put(KEY, b"theirs"),))
+    turn(one)
+    found = store.get(KEY)
+    assert found is not None
+    assert found.value == b"theirs"
+
+
 def test_deleted_before_written() -> None:
     """A binding that goes makes room, in one transaction, for another consumer at its address."""
     other = evolve(CACHE, key="h1/c2/BACKEND_X", container="c2", port=DB.port)
@@ -168,6 +180,7 @@ def test_following_the_plan_reaches_what_is_wanted(
         written = bindings_carried_out(written, changes, 10)
     assert plan_bindings(wanted, written, LEASE) == ()
     assert {key.removeprefix(BINDINGS_PREFIX): one.binding for key, one in written.items()} == wanted
+    assert all(one.lease == LEASE for one in written.values())
 
 
 def test_transactions_are_small_enough() -> None:
