@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from docker.errors import APIError
 from docker.models.containers import Container
 
 from mooring.model import Instance
+from mooring_register.host_network import default_source
 from tests.containers import images
 from tests.integration.registers import Site
 from tests.parts import MOORING
@@ -52,7 +53,8 @@ class Host:
 
     def register(self, *options: str) -> None:
         """Start a register that has listed the engine."""
-        self.site.run("--docker", "unix:///var/run/docker.sock", "--ip", "127.0.0.1", *options).ready()
+        ip = () if "--internal" in options else ("--ip", "127.0.0.1")
+        self.site.run("--docker", "unix:///var/run/docker.sock", *ip, *options).ready()
 
     def published(self, one: Container) -> dict[str, Instance]:
         """Return the instances of a container by their ids."""
@@ -129,11 +131,12 @@ def test_ipv6_and_udp(host: Host) -> None:
     socket.create_connection(("::1", tcp.address.port), timeout=5).close()
 
 
-def test_the_network_of_the_host(host: Host) -> None:
+@pytest.mark.parametrize(("options", "address"), [((), lambda: "127.0.0.1"), (("--internal",), default_source)])
+def test_the_network_of_the_host(host: Host, options: tuple[str, ...], address: Callable[[], str]) -> None:
     """R-N16: a container in the host's network is reached at the host's address, under the port that it names."""
     one = host.container("sleep", "600", network_mode="host", says={"PORT": "8080"})
-    host.register()
-    assert host.addresses(one) == ["127.0.0.1:8080"]
+    host.register(*options)
+    assert host.addresses(one) == [f"{address()}:8080"]
 
 
 def test_the_address_of_a_label(host: Host) -> None:
