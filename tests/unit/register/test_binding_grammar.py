@@ -40,7 +40,7 @@ def test_what_is_meant(text: str, expected: Wish) -> None:
 
 
 def test_marathon_path() -> None:
-    """A Marathon path keeps its container port, and so selects that port of the app and no other [E-D6]."""
+    """E-D6: a Marathon path keeps its container port, and so selects that port of the app and no other."""
     read = parse_wish(WHERE, "/product/web/frontend/80;8080")
     of_port_80, of_port_81 = (
         Instance(service="x", id="t", address=Address("10.0.0.1", 31000), path=f"/product/web/frontend/{port}")
@@ -75,7 +75,7 @@ def test_marathon_path() -> None:
     ],
 )
 def test_what_cannot_be_meant(text: str, reason: str) -> None:
-    """What is no wish is refused, with the variable and the reason [E-D7]."""
+    """E-D7: what is no wish is refused, with the variable and the reason."""
     with pytest.raises(DescriptorError, match=reason) as caught:
         parse_wish(WHERE, text)
     assert caught.value.where == WHERE

@@ -70,7 +70,7 @@ def test_the_whole_of_it() -> None:
 
 
 def test_one_wish_twice() -> None:
-    """Two variables with the same definition are one binding, and other variables none [E-C1]."""
+    """E-C1: two variables with the same definition are one binding, and other variables none."""
     state = running(consumer(["BACKEND_DB2=db;5432", "BACKEND_DB=db;5432", "OTHER=x;1"]))
     assert list(state.bindings) == ["h/c1/BACKEND_DB"]
     assert told(state) == []
@@ -84,13 +84,13 @@ def test_two_services_on_one_port() -> None:
 
 
 def test_an_equals_sign_in_the_value() -> None:
-    """A variable is split at its first equals sign only [E-C2]."""
+    """E-C2: a variable is split at its first equals sign only."""
     (binding,) = running(consumer(["BACKEND_A=a;80;K=V=W"])).bindings.values()
     assert binding.options == {"K": "V=W"}
 
 
 def test_the_prefix_is_literal() -> None:
-    """A prefix is no pattern: `SVC.` is not `SVCX` [E-C3]."""
+    """E-C3: a prefix is no pattern: `SVC.` is not `SVCX`."""
     state = running(consumer(["SVC.A=a;80", "SVCXB=b;81", "BACKEND_C=c;82"], prefix="SVC."))
     assert list(state.bindings) == ["h/c1/SVC.A"]
 
@@ -102,14 +102,14 @@ def test_labels_too() -> None:
 
 
 def test_a_broken_one_beside() -> None:
-    """A value that is no wish is reported without being repeated, and the others of the container work [E-D7]."""
+    """E-D7: a value that is no wish is reported without being repeated, and the others of the container work."""
     state = running(consumer(["BACKEND_URL=http://u:hunter2@db", "BACKEND_DB=db;5432"]))
     assert list(state.bindings) == ["h/c1/BACKEND_DB"]
     assert told(state) == ["web: BACKEND_URL: expected NAME;PORT, there is no ';'"]
 
 
 def test_a_network_of_its_own_choice() -> None:
-    """A container on user-defined networks only is known by its addresses there, on all of them [E-C5]."""
+    """E-C5: a container on user-defined networks only is known by its addresses there, on all of them."""
     networks = (Network("apps", "172.20.0.2", "fd00::2"), Network("zone", "172.21.0.3"))
     state = running(evolve(WEB, network_mode="apps", networks=networks))
     assert places(state) == {"h/c1/BACKEND_DB": ("172.20.0.2", "fd00::2", "172.21.0.3")}
@@ -125,14 +125,14 @@ def test_the_host_network() -> None:
 
 
 def test_shared_networks() -> None:
-    """A container in another one's network is known by that one's address, along a chain of any length [E-C4]."""
+    """E-C4: a container in another one's network is known by that one's address, along a chain of any length."""
     third = evolve(SIDECAR, id="c3", network_mode="container:c2", wishes={"BACKEND_C": "cache;6379"}, started_at=300.0)
     state = running(WEB, SIDECAR, third)
     assert places(state) == {"h/c1/BACKEND_DB": ("172.17.0.9",), "h/c3/BACKEND_C": ("172.17.0.9",)}
 
 
 def test_networks_shared_in_a_loop() -> None:
-    """Containers that share their networks in a circle have no bindings, and that is reported [E-C4]."""
+    """E-C4: containers that share their networks in a circle have no bindings, and that is reported."""
     state = running(
         evolve(WEB, network_mode="container:c2", started_at=200.0, networks=()),
         evolve(SIDECAR, network_mode="container:c1"),
@@ -160,7 +160,7 @@ def test_another_container_needs_the_same() -> None:
 
 
 def test_withdrawn_when_it_ends() -> None:
-    """A consumer that ended has no binding, removed or not; started again it has one at its new address [E-C6]."""
+    """E-C6: a consumer that ended has no binding, removed or not; started again it has one at its new address."""
     ended = after(Died("c1", 0, 950.0), state=running(WEB))
     again = evolve(WEB, started_at=960.0, networks=(Network("bridge", "172.17.0.12"),))
     assert ended.bindings == {}
