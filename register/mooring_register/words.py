@@ -103,15 +103,18 @@ def describe(container: str, said: Mapping[str, Said], *, name_is_for_port: bool
         publish=reading.value("publish", _port, None),
         zone=reading.value("zone", _zone, ""),
         kind=kind,
-        attributes={
-            word: one.value for word, one in sorted(said.items()) if not is_ours(word) and not (kind and word == _KIND)
-        },
+        attributes=_attributes(said, kind),
         checks=reading.checks(),
         http=reading.http(is_rest=is_rest) if is_tcp else {},
         is_rest=is_rest,
         problems=tuple(reading.problems),
         is_usable=reading.is_usable,
     )
+
+
+def _attributes(said: Mapping[str, Said], kind: str) -> dict[str, str]:
+    ours = {_KIND} if kind else set()
+    return {word: one.value for word, one in sorted(said.items()) if word not in ours and not is_ours(word)}
 
 
 def split_list(text: str) -> tuple[str, ...]:

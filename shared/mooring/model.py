@@ -117,6 +117,7 @@ class Instance:
 
     `address` is where to connect, `port` what the container itself listens on, `publish` the port that its service
     asks for on the proxies. `path` is the whole registry key it was found under. Times are epoch seconds.
+    `http` has `path`, `hosts`, `strip` and `ignore_case`, as far as they were said.
     `kind` is `proxy` for one of our own, which no proxy routes to; `zone` is where it runs: near ones may be preferred.
     `extra` keeps the unknown fields of a document, so that a later Mooring's words survive an earlier one's hands.
     """

@@ -30,8 +30,8 @@ COMPOSED = Container(
         ("", "web.1"),
     ],
 )
-def test_default_service(image: str, name: str) -> None:
-    """A service is named after its image without registry, tag and digest, else after the container (R-N7)."""
+def test_r_n7(image: str, name: str) -> None:
+    """R-N7: a service is named after its image without registry, tag and digest, else after the container."""
     assert default_service(image, "/web.1") == name
 
 

@@ -24,8 +24,8 @@ from tests.unit.register.describing import described
         ("foo, bar", ("foo", "bar")),
     ],
 )
-def test_split_list(text: str, tags: tuple[str, ...]) -> None:
-    """Tags are split at commas that are not escaped, and empty ones are dropped (R-U)."""
+def test_r_u(text: str, tags: tuple[str, ...]) -> None:
+    """R-U: tags are split at commas that are not escaped, and empty ones are dropped."""
     assert split_list(text) == tags
     assert described(TAGS=text).tags == tags
 
