@@ -1,0 +1,184 @@
+"""A real etcd by its v2 API: HTTP, one endpoint at a time, the next one when that does not answer.
+
+An etcd 3 speaks it only when it was started with `--enable-v2`, and from 3.6 on not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from threading import Lock
+from typing import Any, Final
+from urllib.parse import quote
+
+import requests
+from urllib3.exceptions import NewConnectionError
+
+from mooring.errors import DocumentError, Unavailable
+from mooring.etcd2.store import ABSENT, Mismatch, Node
+from mooring.model import Address
+
+_CONNECT_SECONDS: Final = 2.0
+_ANSWER_SECONDS: Final = 5.0
+
+# etcd's own numbers of errors.
+_NOT_FOUND: Final = 100
+_COMPARE_FAILED: Final = 101
+_NOT_A_FILE: Final = 102
+_NOT_A_DIRECTORY: Final = 104
+_EXISTS: Final = 105
+_REFUSED: Final = frozenset({_NOT_FOUND, _COMPARE_FAILED, _EXISTS})
+
+_Answer = Mapping[str, Any]
+
+
+class HttpKeys:
+    """See `store.Keys`. Connects when it is first asked."""
+
+    def __init__(self, endpoints: Sequence[Address]) -> None:
+        self._endpoints = tuple(endpoints)
+        self._first = 0
+        # requests does not promise that a session may be shared.
+        self._lock = Lock()
+        self._session = requests.Session()
+        # A proxy of the environment is for the world outside, and has no business between us and our registry.
+        self._session.trust_env = False
+
+    def list(self, directory: str) -> tuple[Node, ...]:
+        """See `Keys.list`."""
+        answer = self._ask("GET", directory, {"recursive": "true", "quorum": "true"})
+        if answer.get("errorCode") == _NOT_FOUND:
+            return ()
+        return tuple(sorted(_below(_node_of(directory, answer)), key=lambda node: node.key))
+
+    def get(self, key: str) -> Node | None:
+        """See `Keys.get`."""
+        answer = self._ask("GET", key, {"quorum": "true"})
+        if answer.get("errorCode") == _NOT_FOUND:
+            return None
+        node = _node_of(key, answer)
+        return None if node.get("dir") else _read(node)
+
+    def put(self, key: str, value: bytes, ttl_seconds: int, at: int) -> Node | Mismatch:
+        """See `Keys.put`."""
+        return self._set(key, {"value": value.decode(), "ttl": str(ttl_seconds), **_condition(at)})
+
+    def refresh(self, key: str, ttl_seconds: int, at: int) -> Node | Mismatch:
+        """See `Keys.refresh`."""
+        if at == ABSENT:
+            return Mismatch()
+        return self._set(key, {"refresh": "true", "ttl": str(ttl_seconds), "prevExist": "true", **_condition(at)})
+
+    def delete(self, key: str, at: int) -> Mismatch | None:
+        """See `Keys.delete`."""
+        # etcd takes index 0 for no condition at all.
+        if at == ABSENT:
+            return Mismatch()
+        answer = self._ask("DELETE", key, _condition(at))
+        if answer.get("errorCode") in _REFUSED:
+            return Mismatch()
+        _node_of(key, answer)
+        return None
+
+    def close(self) -> None:
+        """See `Keys.close`."""
+        with self._lock:
+            self._session.close()
+
+    def _set(self, key: str, form: Mapping[str, str]) -> Node | Mismatch:
+        answer = self._ask("PUT", key, {}, form)
+        # To one who says that there is nothing yet etcd does not tell what there is.
+        if answer.get("errorCode") == _EXISTS and self._is_directory(key):
+            raise _in_the_way(key, key)
+        return Mismatch() if answer.get("errorCode") in _REFUSED else _read(_node_of(key, answer))
+
+    def _is_directory(self, key: str) -> bool:
+        return bool(self._ask("GET", key, {"quorum": "true"}).get("node", {}).get("dir"))
+
+    def _ask(self, method: str, key: str, query: Mapping[str, str], form: Mapping[str, str] | None = None) -> _Answer:
+        """Ask the endpoint that answered last, then the others.
+
+        Only one that could not be reached is passed over: from one that fell silent nobody knows what it has done.
+        """
+        problems: list[str] = []
+        with self._lock:
+            for turn in range(len(self._endpoints)):
+                number = (self._first + turn) % len(self._endpoints)
+                endpoint = self._endpoints[number]
+                try:
+                    answer = self._session.request(
+                        method,
+                        f"http://{endpoint}/v2/keys{quote(key)}",
+                        params=query,
+                        data=form,
+                        timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS),
+                    )
+                except requests.RequestException as error:
+                    problems.append(f"{endpoint}: {_reason(error)}")
+                    if _was_reached(error):
+                        break
+                    continue
+                self._first = number
+                return _decoded(endpoint, key, answer)
+        raise Unavailable("; ".join(problems))
+
+
+def _condition(at: int) -> dict[str, str]:
+    return {"prevExist": "false"} if at == ABSENT else {"prevIndex": str(at)}
+
+
+def _was_reached(error: requests.RequestException) -> bool:
+    if isinstance(error, requests.ConnectTimeout):
+        return False
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    return not isinstance(cause, NewConnectionError)
+
+
+def _reason(error: requests.RequestException) -> str:
+    return type(error).__name__
+
+
+def _decoded(endpoint: Address, key: str, response: requests.Response) -> _Answer:
+    """Return etcd's answer, be it a node or a refusal by a condition.
+
+    Raises:
+        DocumentError: directories and keys are in each other's way.
+        Unavailable: it is another kind of refusal, or no answer of an etcd that speaks v2.
+    """
+    try:
+        answer = response.json()
+    except requests.JSONDecodeError:
+        answer = None
+    if not isinstance(answer, dict):
+        why = "it does not speak v2, see --enable-v2" if response.status_code == HTTPStatus.NOT_FOUND else "no etcd"
+        raise Unavailable(f"{endpoint}: status {response.status_code}: {why}")
+    code = answer.get("errorCode")
+    if code in {_NOT_A_FILE, _NOT_A_DIRECTORY}:
+        raise _in_the_way(key, str(answer.get("cause")))
+    if code is not None and code not in _REFUSED:
+        raise Unavailable(f"{endpoint}: {answer.get('message')} ({code})")
+    return answer
+
+
+def _in_the_way(key: str, what: str) -> DocumentError:
+    return DocumentError(key, f"{what} is in the way, a directory or a key")
+
+
+def _node_of(key: str, answer: _Answer) -> _Answer:
+    node = answer.get("node")
+    if not isinstance(node, dict):
+        raise Unavailable(f"{key}: an answer without a node")
+    return node
+
+
+def _below(directory: _Answer) -> Iterator[Node]:
+    for node in directory.get("nodes", ()):
+        if node.get("dir"):
+            yield from _below(node)
+        else:
+            yield _read(node)
+
+
+def _read(node: _Answer) -> Node:
+    ttl = node.get("ttl")
+    return Node(node["key"], node.get("value", "").encode(), node["modifiedIndex"], None if ttl is None else int(ttl))
