@@ -140,7 +140,10 @@ def test_real_consumers(consumers: Consumers) -> None:
     at = (consumers.address(web),)
     both = {"web/MOORING.DB": ("db", at), "sidecar/MOORING.CACHE": ("cache", at)}
     wait_until(lambda: consumers.bound() == both, "both to be bound")
-    assert f"{web.name}: MOORING.BROKEN: expected NAME;PORT" in consumers.register.ask("/state")[1]
+    state = consumers.register.state()
+    assert f"{consumers.site.namespace}/{web.id}/MOORING.DB db on 5432/tcp of {at[0]}" in state["bindings"]
+    assert f"{web.name}: MOORING.BROKEN: expected NAME;PORT, there is no ';'" in state["problems"]
+    assert consumers.register.metric("mooring_register_bindings") == 2
     web.stop(timeout=1)
     wait_until(lambda: consumers.bound() == {}, "both to be unbound: nobody is at that address any more")
     web.start()

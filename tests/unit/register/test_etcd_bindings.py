@@ -99,14 +99,17 @@ def test_nothing_is_withdrawn_before_the_first_delivery() -> None:
 
 
 def test_fenced_out() -> None:
-    """The one whose token was replaced can write and delete no binding."""
+    """The one whose token was replaced can write and delete no binding, and counts none as its own."""
     store = MemoryStore()
     first = writer(store)
     turn(first, DB)
     turn(writer(store), DB)
     first.mailbox.deliver({WEB.key: WEB}, {}, bindings={CACHE.key: CACHE})
-    with pytest.raises(OwnershipLost, match="another register took"):
+    assert first.state()["keys"] == 2
+    with pytest.raises(OwnershipLost, match="another register took") as caught:
         first.turn()
+    first.failed(caught.value)
+    assert first.state()["keys"] == 0
     assert present(store) == {DB.key: DB}
 
 
@@ -121,6 +124,17 @@ def test_a_lost_lease() -> None:
     assert present(store) == {}
     turn(writer(store), DB)
     assert present(store) == {DB.key: DB}
+
+
+def test_retired() -> None:
+    """A host that is retired takes its bindings out before it gives its lease up."""
+    store = MemoryStore()
+    one = writer(store)
+    turn(one, DB, CACHE)
+    one.mailbox.deliver({}, {}, "withdrawn")
+    one.turn()
+    one.retire()
+    assert store.list("/").items == ()
 
 
 @pytest.mark.parametrize("value", [encode_binding(evolve(DB, service="other")).encode(), b"{"])
