@@ -80,6 +80,7 @@ class EtcdWriter:
         self._written: dict[str, Written] = {}
         self._conflicts: dict[str, DescriptorError] = {}
         self._left_to_others: frozenset[str] = frozenset()
+        self._left_out: tuple[DescriptorError, ...] = ()
         self._reported: set[str] = set()
         self._audited_at = 0.0
         self._retried_at = 0.0
@@ -118,6 +119,7 @@ class EtcdWriter:
             "problem": self._failing,
             "keep-alive problem": self.keep_alive.failing,
             "conflicts": [str(problem) for problem in list(self._conflicts.values())],
+            "left out": [str(problem) for problem in self._left_out],
         }
 
     # Below, only the writer's own thread comes, but for `_lease_lost`.
@@ -197,6 +199,7 @@ class EtcdWriter:
 
     def _wanted(self, delivery: Delivery) -> Wanted:
         arranged = self._layout.arrange(delivery.instances)
+        self._left_out = arranged.problems
         for problem in arranged.problems:
             self._report(problem)
         instances = arranged.instances

@@ -89,6 +89,17 @@ def test_draining_is_gone() -> None:
     assert hosts.written() == {KEY: "10.0.0.1:80"}
 
 
+def test_what_has_no_place_is_told() -> None:
+    """What a layout has no place for is shown with the reason, as long as it is wanted; the rest is written."""
+    hosts = Hosts()
+    one = hosts.writer(Backends("/backends"))
+    turn(one, WEB, evolve(OTHER, address=Address("10.0.0.2", 53, "udp")))
+    assert set(hosts.written()) == {"/backends/web/c1c1c1c1c1c1", PORT_KEY}
+    assert "instance 'b' of service 'web' is left out: this layout knows TCP only" in str(one.state()["left out"])
+    turn(one, WEB)
+    assert one.state()["left out"] == []
+
+
 def test_a_successor_writes_nothing() -> None:
     """What a predecessor wrote is adopted by its bytes, without a write; what has changed is written."""
     hosts = Hosts()
