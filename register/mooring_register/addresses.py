@@ -130,7 +130,7 @@ def _ports(container: Container) -> tuple[list[tuple[int, str]], list[Descriptor
 
 
 def _said(container: Container, label: str) -> str:
-    return container.labels.get(label) or container.environment.get(label) or ""
+    return {**container.environment, **container.labels}.get(label, "")
 
 
 def _labelled(container: Container, policy: Policy) -> tuple[str, list[DescriptorError], tuple[str, ...]]:

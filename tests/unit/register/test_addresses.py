@@ -194,6 +194,12 @@ def test_the_container_names_its_network(said: str) -> None:
     assert place.container_address == "172.19.0.2:80"
 
 
+def test_an_empty_label_takes_a_variable_back() -> None:
+    """The label wins over the variable of the same name, also when it is empty."""
+    one = evolve(TWO, environment={"SERVICE_NETWORK": "front"}, labels={"SERVICE_NETWORK": ""})
+    assert reached(one, INTERNAL) == [("172.18.0.2:80", None)]
+
+
 def test_a_network_that_it_is_not_in() -> None:
     """A container that names a network which it is not in is not registered in another one."""
     one = evolve(TWO, labels={"SERVICE_NETWORK": "middle"})
