@@ -283,8 +283,9 @@ class Hosts(Containers):
 
 def _binding(box: Box) -> tuple[str, list[str]]:
     """Return the key of a container's binding, and the addresses that it is to name."""
-    addresses = [address for _, address in sorted(box.networks.items())]
-    return f"{BINDINGS_PREFIX}{HOST}/{box.id}/BACKEND_DB", addresses
+    # The engine of this machine may give one address on two networks; it is named once.
+    addresses = dict.fromkeys(address for _, address in sorted(box.networks.items()))
+    return f"{BINDINGS_PREFIX}{HOST}/{box.id}/BACKEND_DB", list(addresses)
 
 
 def _said(document: dict[str, str]) -> tuple[str, ...]:
