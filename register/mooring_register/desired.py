@@ -1,7 +1,6 @@
 """From one container to its instances and wishes, what is wrong with it, and why a port is not registered. Pure.
 
-Whether the container lives is decided elsewhere (`registrar`); here it is read as if it were up. Later sources of
-instances' fields (templates, filters, addresses from labels) belong into `_instance`.
+Whether the container lives is decided elsewhere (`registrar`); here it is read as if it were up.
 """
 
 from __future__ import annotations
