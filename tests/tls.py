@@ -18,9 +18,11 @@ HOST = "127.0.0.1"
 def make_certificates(folder: Path) -> Path:
     """Make an authority that signs a server's and a client's certificate, and another one that signs nothing."""
     new = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+    # Python 3.13 wants to be told what an authority may do, and whose a certificate is.
+    signs = "-addext keyUsage=critical,keyCertSign,cRLSign -days 2"
     for authority in ("ca", "other"):
-        _openssl(folder, f"req -x509 {new} -keyout {authority}.key -out {authority}.pem -subj /CN={authority} -days 2")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+        _openssl(folder, f"req -x509 {new} {signs} -keyout {authority}.key -out {authority}.pem -subj /CN={authority}")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\nauthorityKeyIdentifier=keyid\n")
     for name in ("server", "client"):
         _openssl(folder, f"req {new} -keyout {name}.key -out {name}.csr -subj /CN={name}")
         _openssl(
