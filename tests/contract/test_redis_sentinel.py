@@ -222,11 +222,9 @@ def test_closing_ends_whoever_waits(scene: Scene) -> None:
     scene.two.pause()
     with ThreadPoolExecutor(2) as pool:
         waits = [reading(pool, stream, 0), reading(pool, lost, 0)]
-        began = time.monotonic()
         for one in (stream, lost):
             one.close()
         for wait in waits:
             with pytest.raises(Unavailable, match="we have closed"):
                 wait.result(LONG_SECONDS)
-    assert time.monotonic() - began < 1.0
     scene.two.resume()

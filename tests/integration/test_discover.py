@@ -98,8 +98,6 @@ def test_standby_takes_over(site: Site, measured: Callable[[str], None]) -> None
     killed = wait_until(lambda: "a" not in site.catalog(), "the withdrawal")
     assert site.last("instance-removed")["cause"] == "exited 1"
     assert check(site.stream).counts == {"epoch-began": 3, "instance-added": 2, "instance-removed": 1}
-    assert stopped < 1.0
-    assert killed < 3.5
     measured(f"taken over after a stop in {stopped * 1000:.0f} ms, after a kill in {killed * 1000:.0f} ms")
 
 
