@@ -20,8 +20,6 @@ from mooring.admin import Admin
 from mooring.backoff import Backoff
 from mooring.errors import SettingsError, Unavailable
 from mooring.etcd.address import EtcdAddress
-from mooring.etcd.client import connect_to
-from mooring.etcd.store import Store
 from mooring.model import Binding
 from mooring.selector import Selector
 from mooring.telemetry import get_logger
@@ -29,13 +27,13 @@ from mooring.threads import start
 from mooring_register import metrics
 from mooring_register.addresses import Policy
 from mooring_register.engine import Identity
-from mooring_register.layouts.named import layout_of
 from mooring_register.owner import Owner
 from mooring_register.ownership import Claim
 from mooring_register.registrar import Registrar
+from mooring_register.registries import Registry, registry_at
 from mooring_register.settings import Settings
 from mooring_register.sources import engine_id, policy_of, source_of
-from mooring_register.writers.etcd import EtcdWriter, Terms
+from mooring_register.writers.writer import RegistryWriter, Terms
 
 log = get_logger()
 
@@ -48,17 +46,17 @@ WITHDRAWN = "withdrawn"
 class Service:
     """One life of register."""
 
-    def __init__(self, settings: Settings, *, connect: Callable[[EtcdAddress], Store] = connect_to) -> None:
-        """Prepare everything that can be wrong; `connect` returns a registry's store, without contacting it.
+    def __init__(self, settings: Settings, *, connect: Callable[[EtcdAddress, str], Registry] = registry_at) -> None:
+        """Prepare everything that can be wrong; `connect` takes a registry's address and the name of a layout.
 
         Raises:
             SettingsError: a file that a registry's address names cannot be read.
         """
         self._settings = settings
         self._source = source_of(settings)
-        self._stores: tuple[Store, ...] = tuple(connect(registry) for registry in settings.registries)
+        self._registries = tuple(connect(address, settings.layout) for address in settings.registries)
         self._owner = Owner(Registrar(policy=Policy(host="")), time.time, time.monotonic)
-        self._writers: tuple[EtcdWriter, ...] = ()
+        self._writers: tuple[RegistryWriter, ...] = ()
         self._identity: Identity | None = None
         self._why_no_identity = "it was not asked yet"
         self._stopping = Event()
@@ -141,19 +139,16 @@ class Service:
             tokens=lambda: secrets.token_hex(16),
             owner_idle_seconds=self._owner.idle_seconds,
         )
-        targets = zip(self._stores, self._settings.registries, strict=True)
-        self._writers = tuple(
-            EtcdWriter(store, str(one), layout_of(self._settings.layout, one.prefix), terms) for store, one in targets
-        )
+        self._writers = tuple(registry.writer(terms) for registry in self._registries)
         for writer in self._writers:
-            start(f"writer {writer.registry}", writer.run)
-            start(f"keep-alive {writer.registry}", writer.keep_alive.run)
+            for what, run in writer.threads().items():
+                start(f"{what} {writer.registry}", run)
 
     def _stop_writers(self) -> None:
         for writer in self._writers:
             writer.stop()
-        for store in self._stores:
-            store.close()
+        for registry in self._registries:
+            registry.close()
 
     def _retire(self, seconds: float) -> None:
         until = time.monotonic() + seconds

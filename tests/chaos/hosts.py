@@ -24,7 +24,8 @@ from mooring_register.observations import Inspected, Listed, Observation
 from mooring_register.owner import Owner
 from mooring_register.ownership import Claim, HostRecord, decode_record
 from mooring_register.registrar import Registrar
-from mooring_register.writers.etcd import EtcdWriter, Terms
+from mooring_register.writers.etcd import EtcdWriter
+from mooring_register.writers.writer import Terms
 from tests.chaos.crashing import Life, Trap
 from tests.chaos.seams import STORE
 

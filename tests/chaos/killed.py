@@ -34,6 +34,7 @@ from mooring_proxy.presence import Presence, presence
 from mooring_proxy.proxy import Standing
 from mooring_proxy.stored_table import decode_known
 from mooring_proxy.stream import StreamFollower
+from mooring_register.registries import EtcdRegistry, Registry
 from mooring_register.service import Service
 from mooring_register.settings import Settings
 from tests.chaos.commands import struck_stream
@@ -149,17 +150,21 @@ def _struck_store(trap: Trap) -> Callable[[EtcdAddress], Store]:
     return lambda address: trap.guard(connect_to(address), STORE, Life())
 
 
+def _struck_registry(trap: Trap) -> Callable[[EtcdAddress, str], Registry]:
+    return lambda address, layout: EtcdRegistry(_struck_store(trap)(address), address, layout)
+
+
 # -- what runs in the processes
 
 
 def run_register(settings: Settings, crash: Crash | None) -> None:
     """Register until SIGTERM."""
-    Service(settings, connect=_struck_store(_trap(crash))).run()
+    Service(settings, connect=_struck_registry(_trap(crash))).run()
 
 
 def withdraw_register(settings: Settings, crash: Crash | None) -> None:
     """Take the host out of the registry."""
-    Service(settings, connect=_struck_store(_trap(crash))).withdraw()
+    Service(settings, connect=_struck_registry(_trap(crash))).withdraw()
 
 
 def run_discover(source: EtcdAddress, url: str, namespace: str, stream_length: int, crash: Crash | None) -> None:

@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from threading import Event
 
-from attrs import frozen
-
 from mooring.backoff import Backoff
 from mooring.errors import DescriptorError, DocumentError, LeaseLost, OwnershipLost, WorldError
 from mooring.etcd.store import Committed, KeyValue, Refused, Store
@@ -23,32 +21,18 @@ from mooring.threads import keep_trying
 from mooring_register import metrics
 from mooring_register.keepalive import KeepAlive
 from mooring_register.layouts.layout import Layout
-from mooring_register.ownership import Claim, Held, attached, holder_of, present_while_held, retire, take
+from mooring_register.ownership import Held, attached, holder_of, present_while_held, retire, take
 from mooring_register.plan import Change, Wanted, Written, carried_out, plan
 from mooring_register.writers.etcd_bindings import EtcdBindings
 from mooring_register.writers.mailbox import Delivery, Mailbox
 from mooring_register.writers.sharing import is_well_held, needed_by_others
 from mooring_register.writers.telling import tell
+from mooring_register.writers.writer import Terms
 
 log = get_logger()
 
 # While nothing is wanted from it a writer looks up this often, to notice what its other thread was told.
 _IDLE_SECONDS = 0.5
-
-
-@frozen(kw_only=True)
-class Terms:
-    """On which terms a writer works: who writes, how often all is compared, and what it needs of the outside.
-
-    `clock` gives epoch seconds, `tokens` a new unguessable word each time, `owner_idle_seconds` how long ago the owner
-    of the state made its last turn.
-    """
-
-    claim: Claim
-    resync_seconds: float
-    clock: Callable[[], float]
-    tokens: Callable[[], str]
-    owner_idle_seconds: Callable[[], float]
 
 
 class EtcdWriter:
@@ -85,6 +69,10 @@ class EtcdWriter:
         self._audited_at = 0.0
         self._retried_at = 0.0
         self._failing = ""
+
+    def threads(self) -> Mapping[str, Callable[[], None]]:
+        """See `RegistryWriter.threads`."""
+        return {"writer": self.run, "keep-alive": self.keep_alive.run}
 
     def run(self) -> None:
         """Write until stopped, whatever the registry does."""

@@ -15,7 +15,8 @@ from mooring_register.memory_engine import MemoryEngine
 from mooring_register.owner import Owner
 from mooring_register.ownership import Claim
 from mooring_register.registrar import Registrar
-from mooring_register.writers.etcd import EtcdWriter, Terms
+from mooring_register.writers.etcd import EtcdWriter
+from mooring_register.writers.writer import Terms
 from tests.fates import Fated, Killed
 
 HOST: Final = "h"

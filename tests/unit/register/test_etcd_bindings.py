@@ -17,7 +17,8 @@ from mooring_register.binding_plan import WrittenBinding, bindings_carried_out, 
 from mooring_register.layouts.native import Native
 from mooring_register.ownership import Claim
 from mooring_register.plan import MOST_OPERATIONS
-from mooring_register.writers.etcd import EtcdWriter, Terms
+from mooring_register.writers.etcd import EtcdWriter
+from mooring_register.writers.writer import Terms
 
 DB = Binding(key="h1/c1/BACKEND_DB", service="db", port=5432, addresses=("172.17.0.9",), host="h1", container="c1")
 CACHE = evolve(DB, key="h1/c1/BACKEND_CACHE", service="cache", port=6379)

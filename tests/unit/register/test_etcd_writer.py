@@ -14,7 +14,8 @@ from mooring.model import Address, Instance, State
 from mooring_register.layouts.native import Native
 from mooring_register.ownership import Claim
 from mooring_register.registrar import Key, Withdrawal
-from mooring_register.writers.etcd import EtcdWriter, Terms
+from mooring_register.writers.etcd import EtcdWriter
+from mooring_register.writers.writer import Terms
 
 CLAIM = Claim(host="h1", engine="E1", ttl_seconds=15, version="0.1", started="now")
 WEB = Instance(service="web", id="a", address=Address("10.0.0.1", 80), host="h1", container="c1", name="/web.1")

@@ -11,7 +11,8 @@ from mooring_register.layouts.foreign import Backends, Registrator
 from mooring_register.layouts.layout import Layout
 from mooring_register.layouts.native import Native
 from mooring_register.ownership import Claim
-from mooring_register.writers.etcd import EtcdWriter, Terms
+from mooring_register.writers.etcd import EtcdWriter
+from mooring_register.writers.writer import Terms
 
 WEB = Instance(service="web", id="a", address=Address("10.0.0.1", 80), port=80, container="c1" * 6, name="/web.1")
 OTHER = evolve(WEB, id="b", address=Address("10.0.0.2", 80), container="c2" * 6)

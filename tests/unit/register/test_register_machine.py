@@ -21,7 +21,8 @@ from mooring.keys import BINDINGS_PREFIX
 from mooring_register.engine import DockerEvent
 from mooring_register.layouts.native import Native
 from mooring_register.ownership import Claim
-from mooring_register.writers.etcd import EtcdWriter, Terms
+from mooring_register.writers.etcd import EtcdWriter
+from mooring_register.writers.writer import Terms
 from tests.fates import DEATHS, FAILURES, FINE
 from tests.unit.register.containers_machine import IMAGES, NAMES, Box, Containers, places_of
 from tests.unit.register.living import HOST, HOST_KEY, PREFIX, RESYNC_SECONDS, Register
