@@ -11,13 +11,11 @@ from mooring.cli import Command, Parsed, address, admin_file_option, option, sto
 from mooring.errors import WorldError
 from mooring.etcd.address import EtcdAddress
 from mooring.model import Address
-from mooring_register.containers import DEFAULT_BINDING_PREFIX
 from mooring_register.dry_run import print_what_would_be_written
-from mooring_register.filters import EXPECTED, parse_filter
 from mooring_register.layouts import named as layouts
-from mooring_register.naming import NameFrom
+from mooring_register.options import container_options, container_settings
 from mooring_register.service import Service
-from mooring_register.settings import DEFAULT_DOCKER, LEAST_TTL_SECONDS, Settings, parse_ip, parse_registry, problems
+from mooring_register.settings import LEAST_TTL_SECONDS, Settings, parse_registry, problems
 
 
 @click.command(cls=Command, check=problems)
@@ -34,52 +32,12 @@ from mooring_register.settings import DEFAULT_DOCKER, LEAST_TTL_SECONDS, Setting
     help="In which form to write it: Mooring's own, or that of a system whose readers are to understand it.",
 )
 @option(
-    "--docker", metavar="ADDRESS", help=f"The Docker engine to follow, unless --static.  [default: {DEFAULT_DOCKER}]"
-)
-@option(
     "--static",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE.yaml",
     help="Register the instances that this file lists; it is watched.",
 )
-@option("--host", metavar="NAME", help="This host's name in the registry.  [default: the engine's]")
-@option(
-    "--ip",
-    type=Parsed(parse_ip, "ADDRESS"),
-    help="The address under which published ports are reached.  [default: the source address of the default route]",
-)
-@option(
-    "--backend-prefix",
-    metavar="PREFIX",
-    default=DEFAULT_BINDING_PREFIX,
-    help="What the names of variables and labels begin with in which a container says what it consumes.",
-)
-@option("--interface", metavar="NAME", help="Take --ip from this network interface.")
-@option("--internal", is_flag=True, help="Register containers' own addresses and exposed ports, not published ones.")
-@option(
-    "--network",
-    multiple=True,
-    metavar="NAME",
-    help="With --internal: of a container's several networks take the address in this one. Repeatable, best first.",
-)
-@option(
-    "--ip-from-label",
-    metavar="LABEL",
-    help="Take a container's address from this label of it, up to its last slash, if it has one.",
-)
-@option("--explicit", is_flag=True, help="Register only ports with a SERVICE_NAME.")
-@option(
-    "--filter",
-    multiple=True,
-    type=Parsed(parse_filter, "WORD=WANTED"),
-    help=f"Register only containers that it holds for: {EXPECTED}. Repeatable.",
-)
-@option(
-    "--name-from",
-    type=click.Choice([str(one) for one in NameFrom]),
-    default=str(NameFrom.IMAGE),
-    help="After what a service is named when its container does not say SERVICE_NAME.",
-)
+@container_options
 @option(
     "--ttl",
     type=click.IntRange(LEAST_TTL_SECONDS),
@@ -106,7 +64,6 @@ from mooring_register.settings import DEFAULT_DOCKER, LEAST_TTL_SECONDS, Setting
 @option("--withdraw", is_flag=True, help="Take this host out of the registry, then end.")
 def register(
     registry: tuple[EtcdAddress, ...],
-    docker: str | None,
     static: Path | None,
     dry_run: bool,
     withdraw: bool,
@@ -117,7 +74,7 @@ def register(
     A container says how with labels (or variables): SERVICE_NAME, SERVICE_TAGS, SERVICE_80_NAME, SERVICE_IGNORE, … When
     register ends, what it wrote stays for its successor; when none comes, it expires with the lease.
     """
-    settings = _settings(registry, docker, static, options)
+    settings = _settings(registry, static, options)
     try:
         if dry_run:
             print_what_would_be_written(settings)
@@ -131,7 +88,6 @@ def register(
 
 def _settings(
     registries: tuple[EtcdAddress, ...],
-    docker: str | None,
     static: Path | None,
     options: dict[str, Any],
 ) -> Settings:
@@ -139,21 +95,11 @@ def _settings(
     return Settings(
         registries=registries,
         layout=options["layout"],
-        docker=docker or DEFAULT_DOCKER,
         static=static,
-        host=options["host"] or "",
-        ip=options["ip"] or "",
-        interface=options["interface"] or "",
-        internal=options["internal"],
-        explicit=options["explicit"],
-        networks=options["network"],
-        ip_label=options["ip_from_label"] or "",
-        filters=options["filter"],
-        name_from=NameFrom(options["name_from"]),
         ttl_seconds=options["ttl"],
         resync_seconds=options["resync"],
         admin=admin,
         admin_file=options["admin_file"],
         withdraw_on_exit=options["withdraw_on_exit"],
-        backend_prefix=options["backend_prefix"],
+        **container_settings(options),
     )

@@ -82,11 +82,16 @@ def problems(options: Mapping[str, Any]) -> Iterator[str]:
             yield f"--layout {layout} with --registry {registry}: {reason}"
     if options["docker"] and options["static"]:
         yield "--docker and --static exclude each other"
+    yield from container_problems(options)
+    if options["dry_run"] and options["withdraw"]:
+        yield "--dry-run and --withdraw exclude each other"
+
+
+def container_problems(options: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong together with those options that decide what a container comes to (`options`)."""
     if options["ip"] and options["interface"]:
         yield "--ip and --interface exclude each other"
     if not options["backend_prefix"]:
         yield "--backend-prefix is empty: each variable of a container would be taken for a binding"
     if options["network"] and not options["internal"]:
         yield "--network needs --internal: published ports are reached on the host, whatever networks there are"
-    if options["dry_run"] and options["withdraw"]:
-        yield "--dry-run and --withdraw exclude each other"

@@ -1,0 +1,83 @@
+"""The options that decide what a container comes to, declared once for every command that looks at containers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from typing import Any, Final, TypeVar
+
+import click
+
+from mooring.cli import Parsed, option
+from mooring_register.containers import DEFAULT_BINDING_PREFIX
+from mooring_register.filters import EXPECTED, parse_filter
+from mooring_register.naming import NameFrom
+from mooring_register.settings import DEFAULT_DOCKER, parse_ip
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS: Final = (
+    option("--docker", metavar="ADDRESS", help=f"The Docker engine to ask.  [default: {DEFAULT_DOCKER}]"),
+    option("--host", metavar="NAME", help="This host's name in the registry.  [default: the engine's]"),
+    option(
+        "--ip",
+        type=Parsed(parse_ip, "ADDRESS"),
+        help="The address under which published ports are reached.  [default: the source address of the default route]",
+    ),
+    option("--interface", metavar="NAME", help="Take --ip from this network interface."),
+    option(
+        "--internal", is_flag=True, help="Register containers' own addresses and exposed ports, not published ones."
+    ),
+    option(
+        "--network",
+        multiple=True,
+        metavar="NAME",
+        help="With --internal: of a container's several networks take the address in this one. Repeatable, best first.",
+    ),
+    option(
+        "--ip-from-label",
+        metavar="LABEL",
+        help="Take a container's address from this label of it, up to its last slash, if it has one.",
+    ),
+    option("--explicit", is_flag=True, help="Register only ports with a SERVICE_NAME."),
+    option(
+        "--filter",
+        multiple=True,
+        type=Parsed(parse_filter, "WORD=WANTED"),
+        help=f"Register only containers that it holds for: {EXPECTED}. Repeatable.",
+    ),
+    option(
+        "--name-from",
+        type=click.Choice([str(one) for one in NameFrom]),
+        default=str(NameFrom.IMAGE),
+        help="After what a service is named when its container does not say SERVICE_NAME.",
+    ),
+    option(
+        "--backend-prefix",
+        metavar="PREFIX",
+        default=DEFAULT_BINDING_PREFIX,
+        help="What the names of variables and labels begin with in which a container says what it consumes.",
+    ),
+)
+
+
+def container_options(command: F) -> F:
+    """Give a command these options; `container_settings` reads them."""
+    return reduce(lambda decorated, decorate: decorate(decorated), reversed(_OPTIONS), command)
+
+
+def container_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what these options say, by the names of the fields of `Settings`."""
+    return {
+        "docker": options["docker"] or DEFAULT_DOCKER,
+        "host": options["host"] or "",
+        "ip": options["ip"] or "",
+        "interface": options["interface"] or "",
+        "internal": options["internal"],
+        "networks": options["network"],
+        "ip_label": options["ip_from_label"] or "",
+        "explicit": options["explicit"],
+        "filters": options["filter"],
+        "name_from": NameFrom(options["name_from"]),
+        "backend_prefix": options["backend_prefix"],
+    }
