@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from mooring.errors import DescriptorError
 from mooring.model import Address, parse_port
@@ -48,13 +48,17 @@ class Policy:
 
 @frozen(order=True)
 class Place:
-    """One address of one port. `further` is set on every binding of a port but the first, to tell their ids apart."""
+    """One address of one port. `further` is set on every binding of a port but the first, to tell their ids apart.
+
+    `rule` says for people why it is this address.
+    """
 
     port: int
     proto: str
     address: Address
     container_address: str = ""
     further: int | None = None
+    rule: str = field(default="", eq=False)
 
 
 @frozen
@@ -156,13 +160,29 @@ def _places(site: _Site, port: int, proto: str) -> list[Place] | str:
         return owner.reason
     if owner.network_mode == "host":
         host = site.labelled or policy.ip
-        return [Place(port, proto, Address(host, port, proto))] if host else "the host's address is not known: see --ip"
+        if not host:
+            return "the host's address is not known: see --ip"
+        return [Place(port, proto, Address(host, port, proto), rule=_rule(site, "the host's network, its address"))]
     own = own_address(owner, _said(site.container, NETWORK_LABEL), policy.networks)
     within = str(Address(own, port, proto)) if own else ""
     if policy.internal:
         host = site.labelled or own
-        return [Place(port, proto, Address(host, port, proto), within)] if host else _no_address(site, owner)
+        if not host:
+            return _no_address(site, owner)
+        return [Place(port, proto, Address(host, port, proto), within, rule=_rule(site, _own_rule(owner, own)))]
     return _on_the_host(site, owner, (port, proto), within)
+
+
+def _rule(site: _Site, otherwise: str) -> str:
+    rule = f"label {site.policy.ip_label}" if site.labelled else otherwise
+    if isinstance(site.owner, NoNetwork) or site.owner.id == site.container.id:
+        return rule
+    return f"{rule}, in the network of {site.owner.name.removeprefix('/')}"
+
+
+def _own_rule(owner: Container, own: str) -> str:
+    network = next((one.name for one in owner.networks if own in (one.ipv4, one.ipv6)), "")
+    return f"--internal, its own address in network {network}"
 
 
 def _on_the_host(site: _Site, owner: Container, port: tuple[int, str], within: str) -> list[Place] | str:
@@ -206,22 +226,28 @@ def _published(site: _Site, published: list[PortMapping], within: str) -> list[P
     places: list[Place] = []
     families: set[bool] = set()
     proto = published[0].proto
-    for address in sorted(_reachable(site, proto, published), key=_preference):
+    reachable = _reachable(site, proto, published)
+    for address in sorted(reachable, key=_preference):
         first_of_family = is_ipv6(address.host) not in families
         families.add(is_ipv6(address.host))
-        places.append(Place(published[0].port, proto, address, within, None if first_of_family else address.port))
+        further = None if first_of_family else address.port
+        places.append(Place(published[0].port, proto, address, within, further, _rule(site, reachable[address])))
     return places
 
 
-def _reachable(site: _Site, proto: str, published: Iterable[PortMapping]) -> set[Address]:
-    """Return the addresses of the bindings; equal ones, and wildcards of both families, count once."""
+def _reachable(site: _Site, proto: str, published: Iterable[PortMapping]) -> dict[Address, str]:
+    """Return the bindings' addresses, with the rule of each; equal ones, and wildcards of both families, count once."""
     ip = site.labelled or site.policy.ip
     foreign_wildcard = _ANY_IPV4 if is_ipv6(ip) else _ANY_IPV6
-    return {
-        Address(ip if site.labelled or binding.host_ip in ("", _ANY_IPV4, _ANY_IPV6) else binding.host_ip, port, proto)
-        for binding in published
-        if (port := binding.host_port) is not None and binding.host_ip != foreign_wildcard
-    }
+    found: dict[Address, str] = {}
+    for binding in published:
+        if binding.host_port is None or binding.host_ip == foreign_wildcard:
+            continue
+        is_anywhere = binding.host_ip in ("", _ANY_IPV4, _ANY_IPV6)
+        host = ip if site.labelled or is_anywhere else binding.host_ip
+        rule = "published on all addresses, hence the host's" if is_anywhere else "published on this address alone"
+        found.setdefault(Address(host, binding.host_port, proto), rule)
+    return found
 
 
 def _preference(address: Address) -> tuple[bool, bool, Address]:

@@ -17,7 +17,7 @@ from attrs import field, frozen
 
 from mooring.errors import DescriptorError
 from mooring.model import parse_port
-from mooring_register.words import PortDescriptor, Said, describe, is_ours, problem
+from mooring_register.words import PortDescriptor, Said, check_spelling, describe, is_ours, problem
 
 _LABEL = re.compile(
     r"SERVICE_(?:(?P<first>[0-9]+)(?:-(?P<last>[0-9]+))?_(?:(?P<proto>(?i:tcp|udp))_)?)?(?P<word>.+)", re.DOTALL
@@ -82,22 +82,33 @@ class Descriptor:
 def read_descriptor(container: str, labels: Mapping[str, str], environment: Mapping[str, str]) -> Descriptor:
     """Sort what a container says by scope and word; `container` names it in errors."""
     problems: list[DescriptorError] = []
-    sayings = _sort(container, environment, problems) | _sort(container, labels, problems)
+    variables = [Said(name, value, is_variable=True) for name, value in sorted(environment.items())]
+    sayings = _sort(container, variables, problems)
+    sayings |= _sort(container, [Said(name, value) for name, value in sorted(labels.items())], problems)
     return Descriptor(container, sayings, tuple(problems))
 
 
 def describe_port(descriptor: Descriptor, spot: Spot) -> PortDescriptor:
     """Return what is said about one spot. Without a usable name or id it cannot be used; the rest falls back."""
-    covering = [(scope, word) for scope, word in descriptor.sayings if scope.covers(spot)]
-    covering.sort(key=lambda one: one[0].rank, reverse=True)
-    said = {word: descriptor.sayings[scope, word] for scope, word in covering}
+    covering = _covering(descriptor, spot)
     named_by = {word: scope for scope, word in covering}.get("name")
     return describe(
         descriptor.container,
-        said,
+        said_about(descriptor, spot),
         name_is_for_port=named_by is not None and named_by.breadth is Breadth.PORT,
         is_tcp=spot.proto == "tcp",
     )
+
+
+def said_about(descriptor: Descriptor, spot: Spot) -> dict[str, Said]:
+    """Return, by word, what counts of all that is said about one spot."""
+    return {word: descriptor.sayings[scope, word] for scope, word in _covering(descriptor, spot)}
+
+
+def _covering(descriptor: Descriptor, spot: Spot) -> list[tuple[Scope, str]]:
+    """Return what speaks of a spot, the narrowest last."""
+    covering = [(scope, word) for scope, word in descriptor.sayings if scope.covers(spot)]
+    return sorted(covering, key=lambda one: one[0].rank, reverse=True)
 
 
 def spoken_of_in_vain(descriptor: Descriptor, ports: Iterable[int]) -> Iterator[tuple[int, str]]:
@@ -110,16 +121,17 @@ def spoken_of_in_vain(descriptor: Descriptor, ports: Iterable[int]) -> Iterator[
     yield from sorted(vain.items())
 
 
-def _sort(container: str, labels: Mapping[str, str], problems: list[DescriptorError]) -> dict[tuple[Scope, str], Said]:
+def _sort(container: str, all_said: Iterable[Said], problems: list[DescriptorError]) -> dict[tuple[Scope, str], Said]:
+    """Sort what was said, given in the order of its names: of two spellings of one word the first one counts."""
     sayings: dict[tuple[Scope, str], Said] = {}
-    # In order, so that of two spellings of one word always the same one counts.
-    for said in (Said(label, value) for label, value in sorted(labels.items())):
+    for said in all_said:
         found = _LABEL.fullmatch(said.label)
         if found is None:
             continue
         try:
             _check_text(said)
             place = _place(found)
+            check_spelling(said.label, place[1])
         except ValueError as error:
             problems.append(problem(container, said, str(error)))
             continue

@@ -23,7 +23,9 @@ REST_TAG: Final = "rest"
 _CHECK_PREFIX: Final = "check_"
 _HTTP_PREFIX: Final = "http_"
 _KIND: Final = "kind"
-# Words with a meaning of their own, hence no attributes; `addresses` reads NETWORK and PORT.
+# Said of a whole container, in this one spelling: `addresses` reads them.
+_WHOLE_CONTAINER: Final = {"network": "SERVICE_NETWORK", "port": "SERVICE_PORT"}
+# Words with a meaning of their own, hence no attributes.
 _WORDS: Final = frozenset({"name", "id", "tags", "ignore", "publish", "weight", "zone", "network", "port"})
 _HTTP_WORDS: Final = frozenset({"path", "host", "strip", "ignore_case"})
 _CHECK_DURATIONS: Final = frozenset({"interval", "timeout", "ttl", "deregister_after"})
@@ -48,6 +50,12 @@ class Said:
 
     label: str
     value: str
+    is_variable: bool = False
+
+    @property
+    def source(self) -> str:
+        """Where it was said, for people."""
+        return f"{'variable' if self.is_variable else 'label'} {self.label}"
 
 
 @frozen(kw_only=True)
@@ -75,9 +83,26 @@ class PortDescriptor:
     is_usable: bool = True
 
 
+def known_words() -> frozenset[str]:
+    """Return every word that means something of its own, in lower case."""
+    families = {_CHECK_PREFIX: _CHECK_WORDS, _HTTP_PREFIX: _HTTP_WORDS}
+    return _WORDS | {_KIND} | {prefix + word for prefix, words in families.items() for word in words}
+
+
 def is_ours(word: str) -> bool:
     """Whether a word (in lower case) means something of its own; any other names an attribute."""
     return word in _WORDS or word.startswith((_CHECK_PREFIX, _HTTP_PREFIX))
+
+
+def check_spelling(label: str, word: str) -> None:
+    """Look whether a label that says this word is read at all.
+
+    Raises:
+        ValueError: it is not, because it speaks of one port or one version of IP, or in another case.
+    """
+    if label != _WHOLE_CONTAINER.get(word, label):
+        message = f"means nothing: only {_WHOLE_CONTAINER[word]} is read, for the whole container"
+        raise ValueError(message)
 
 
 def problem(container: str, said: Said, reason: str) -> DescriptorError:
