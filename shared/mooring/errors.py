@@ -12,6 +12,7 @@ Three kinds, never mixed, because each has its own answer::
     └── WorldError             something outside fails: try again, for ever
         ├── Unavailable        no answer, or an answer that says "not now"
         ├── LeaseLost          the lease expired or was revoked: grant another and write everything again
+        ├── SessionLost        the same for a session of Consul
         ├── OwnershipLost      another register holds this host: stand by
         ├── Fenced             another discover leads: stop writing
         └── StartOver          the position that we follow from is gone: list again and compare
@@ -70,6 +71,14 @@ class LeaseLost(WorldError):
     def __init__(self, lease: int) -> None:
         super().__init__(f"lease {lease:x} is gone")
         self.lease = lease
+
+
+class SessionLost(WorldError):
+    """The session is gone, and with it every key that it owned."""
+
+    def __init__(self, session: str) -> None:
+        super().__init__(f"session {session} is gone")
+        self.session = session
 
 
 class OwnershipLost(WorldError):

@@ -1,0 +1,1 @@
+"""Consul: the services and checks of an agent, and its store of keys and values."""
