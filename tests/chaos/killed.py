@@ -90,15 +90,19 @@ class Mortal:
         assert self._process.pid is not None
         if _status(self._process) is None:
             os.kill(self._process.pid, signal.SIGTERM)
-        self.ended()
+        # One that was only just started again does not listen to signals yet.
+        self._ended_with(0, KILLED, -signal.SIGTERM)
 
     def ended(self) -> bool:
         """Wait until it ended by itself; tell whether it was not killed."""
+        return self._ended_with(0, KILLED) == 0
+
+    def _ended_with(self, *allowed: int) -> int:
         assert self._process is not None
         status = _waited_for(self._process)
-        assert status in (0, KILLED), f"ended with {status}:\n{self._log.read_text()}"
+        assert status in allowed, f"ended with {status}:\n{self._log.read_text()}"
         self.deaths += status == KILLED
-        return status == 0
+        return status
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait until it runs and something is so."""
