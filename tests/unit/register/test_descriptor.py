@@ -137,6 +137,23 @@ def test_two_spellings_of_one_word() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("label", "read"),
+    [
+        ("SERVICE_80_NETWORK", "SERVICE_NETWORK"),
+        ("SERVICE_NETWORK_IPV4", "SERVICE_NETWORK"),
+        ("SERVICE_Network", "SERVICE_NETWORK"),
+        ("SERVICE_1-9_PORT", "SERVICE_PORT"),
+    ],
+)
+def test_a_word_of_the_whole_container_for_less(label: str, read: str) -> None:
+    """Network and ports are said of a whole container in one spelling; any other does nothing, and is reported."""
+    descriptor = read_descriptor("web.1", {label: "x", read: "front"}, {})
+    assert [str(one) for one in descriptor.problems] == [
+        f"web.1: {label}='x': means nothing: only {read} is read, for the whole container"
+    ]
+
+
 def test_half_a_character() -> None:
     """What is no Unicode text cannot be written anywhere, and is a problem."""
     descriptor = read_descriptor("web.1", {"SERVICE_X": "\ud800", "SERVICE_Y\udfff": "", "SERVICE_Z": "z"}, {})
