@@ -1,4 +1,4 @@
-"""What register needs of a Docker engine: one suite for the twin in this process and for a real engine."""
+"""What register needs of a Docker engine: one suite for its twin, for the twin behind HTTP, and for a real engine."""
 
 import contextlib
 import threading
@@ -17,6 +17,7 @@ from mooring_register.containers import Container, read_container
 from mooring_register.docker_engine import DockerEngine
 from mooring_register.engine import DockerEvent, Engine
 from mooring_register.memory_engine import MemoryEngine
+from tests.http_engine import HttpEngine
 from tests.waiting import wait_until
 
 DEADLINE_SECONDS = 20.0
@@ -51,6 +52,24 @@ class MemoryBench(Bench):
     def act(self, action: str, container: str, *arguments: str) -> None:
         """See `Bench.act`."""
         getattr(self.twin, action)(container, *arguments)
+
+
+class HttpBench(Bench):
+    """The twin behind HTTP, asked by the real client."""
+
+    def __init__(self, served: HttpEngine) -> None:
+        self.engine = DockerEngine(served.address)
+        self._served = served
+
+    def run(self, name: str, labels: dict[str, str], environment: dict[str, str]) -> str:
+        """See `Bench.run`."""
+        options = {"ports": ["80/tcp"], "labels": labels, "environment": environment}
+        (container,) = self._served.told(("run", [name, "mooring-whoami"], options))
+        return str(container)
+
+    def act(self, action: str, container: str, *arguments: str) -> None:
+        """See `Bench.act`."""
+        self._served.told((action, [container, *arguments], {}))
 
 
 class DockerBench(Bench):
@@ -90,11 +109,21 @@ class DockerBench(Bench):
         self._client.close()
 
 
-@pytest.fixture(params=["memory", pytest.param("docker", marks=pytest.mark.docker)])
+@pytest.fixture(scope="module")
+def http_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpEngine]:
+    """Run the twin behind HTTP once for all tests."""
+    with HttpEngine(tmp_path_factory.mktemp("engine")) as served:
+        yield served
+
+
+@pytest.fixture(params=["memory", "http", pytest.param("docker", marks=pytest.mark.docker)])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    """Give the twin, then a real engine."""
+    """Give the twin, then the twin behind HTTP, then a real engine."""
     if request.param == "memory":
         yield MemoryBench()
+        return
+    if request.param == "http":
+        yield HttpBench(request.getfixturevalue("http_engine"))
         return
     one = DockerBench(request.getfixturevalue("whoami_image"))
     yield one
