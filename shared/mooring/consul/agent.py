@@ -42,7 +42,7 @@ class Tcp:
 
 @frozen
 class Ttl:
-    """Somebody says again and again how things are, see `Agent.report`; after so long without a word they are critical."""
+    """Somebody says again and again how things are (`Agent.report`); after so long without a word it is critical."""
 
     seconds: float
 
@@ -150,7 +150,7 @@ class CheckState:
 
 @frozen
 class AgentIdentity:
-    """Who an agent is."""
+    """Who an agent is: the name of its node, its datacentre, and its version as in `1.8.7`."""
 
     node: str
     datacentre: str

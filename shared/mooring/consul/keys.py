@@ -4,7 +4,7 @@ These are the cluster's, not one agent's. A key that was acquired by a session i
 the session in time, when it is destroyed, or when its node is lost.
 
 Two providers, held to one contract (tests/contract/test_consul_keys.py): `client.HttpKeys` over a real agent, and
-`memory.MemoryKeys`, its twin in this process.
+`memory_keys.MemoryKeys`, its twin in this process.
 """
 
 from __future__ import annotations
