@@ -177,7 +177,7 @@ class Agent(Protocol):
     def register(self, service: Service, checks: Sequence[Check] = ()) -> None:
         """Add a service, or replace the one with its id. It has these checks then and no others.
 
-        A check that was there before under its id keeps its status.
+        A check that was there before under its id keeps its status. A maintenance ends, unless its check is given too.
 
         Raises:
             DocumentError: the agent does not take it; names the service, with the agent's reason.

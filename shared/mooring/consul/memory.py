@@ -83,8 +83,7 @@ class MemoryAgent:
                 _judge_check(check, service.id)
             self.writes += 1
             self._services[service.id] = service
-            ours = {check.id for check in checks} | {_MAINTENANCE + service.id}
-            self._forget_checks(service.id, but=ours)
+            self._forget_checks(service.id, but={check.id for check in checks})
             for check in checks:
                 self._watch(check, service.id)
 
