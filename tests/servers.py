@@ -220,6 +220,31 @@ class EtcdServer(Server):
         return b'"health":"true"' in ask(self.port, b"GET /health HTTP/1.0\r\n\r\n")
 
 
+class TlsEtcdServer(EtcdServer):
+    """A single etcd that speaks TLS and wants a certificate of whoever comes."""
+
+    def __init__(self, directory: Path, certificates: Path, *options: str) -> None:
+        super().__init__(
+            directory,
+            f"--cert-file={certificates / 'server.pem'}",
+            f"--key-file={certificates / 'server.key'}",
+            f"--trusted-ca-file={certificates / 'ca.pem'}",
+            "--client-cert-auth",
+            *options,
+        )
+        self._metrics_port = free_port()
+
+    def command(self) -> list[str]:
+        """Listen with TLS for clients, and without it for whoever asks for its health."""
+        plain, tls = f"http://{self.address}", f"https://{self.address}"
+        words = [word.replace(plain, tls) if "client-urls" in word else word for word in super().command()]
+        return [*words, f"--listen-metrics-urls=http://{HOST}:{self._metrics_port}"]
+
+    def answers(self) -> bool:
+        """Ask for its health."""
+        return b'"health":"true"' in ask(self._metrics_port, b"GET /health HTTP/1.0\r\n\r\n")
+
+
 class RedisServer(Server):
     """A single Redis, or Valkey. What it has acknowledged survives a kill."""
 

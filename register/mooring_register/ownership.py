@@ -18,7 +18,7 @@ from attrs import frozen
 
 from mooring.documents import canonical
 from mooring.errors import DocumentError, LeaseLost, OwnershipLost, Unavailable
-from mooring.etcd.store import At, Committed, Condition, Delete, Holds, KeyValue, Lease, Put, Refused, Store
+from mooring.etcd.store import NO_LEASE, At, Committed, Condition, Delete, Holds, KeyValue, Lease, Put, Refused, Store
 from mooring.keys import HOSTS_PREFIX, host_key
 from mooring.model import Json
 from mooring_register.plan import MOST_OPERATIONS
@@ -37,10 +37,10 @@ class Claim:
 
 @frozen(kw_only=True)
 class HostRecord:
-    """What the host's key says. `lease` is written as etcdctl shows it, in hexadecimal."""
+    """What the host's key says. `lease` is written as etcdctl shows it, in hexadecimal; 0 where there are none."""
 
     engine: str
-    lease: int
+    lease: int = NO_LEASE
     token: str
     ttl_seconds: int
     version: str = ""
@@ -70,7 +70,7 @@ def encode_record(record: HostRecord) -> bytes:
     """Return the value of a host's key."""
     document: dict[str, Json] = {
         "engine": record.engine,
-        "lease": f"{record.lease:x}",
+        **({"lease": f"{record.lease:x}"} if record.lease else {}),
         "token": record.token,
         "ttl": record.ttl_seconds,
         "version": record.version,
@@ -79,28 +79,68 @@ def encode_record(record: HostRecord) -> bytes:
     return canonical(document).encode()
 
 
-def decode_record(found: KeyValue) -> HostRecord:
+def decode_record(key: str, value: bytes) -> HostRecord:
     """Read the value of a host's key.
 
     Raises:
         DocumentError: it is none.
     """
     try:
-        document = json.loads(found.value)
+        document = json.loads(value)
         return HostRecord(
             engine=str(document["engine"]),
-            lease=int(document["lease"], 16),
+            lease=int(document.get("lease", "0"), 16),
             token=str(document["token"]),
             ttl_seconds=int(document["ttl"]),
             version=str(document.get("version", "")),
             started=str(document.get("started", "")),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise DocumentError(found.key, f"does not say who writes for the host: {error!r}") from None
+        raise DocumentError(key, f"does not say who writes for the host: {error!r}") from None
+
+
+def own_record(key: str, value: bytes, claim: Claim) -> HostRecord:
+    """Return what the key of a host says that a register of our engine holds.
+
+    Raises:
+        OwnershipLost: another engine holds it, or nobody knows who.
+    """
+    try:
+        record = decode_record(key, value)
+    except DocumentError as error:
+        raise OwnershipLost(str(error)) from None
+    if record.engine != claim.engine:
+        raise OwnershipLost(
+            f"host {claim.host!r} is held by engine {record.engine}, ours is {claim.engine}: "
+            "give this one another --host, or wait until the other is gone"
+        )
+    return record
 
 
 # A holder that lives renews every third of the TTL, so at least two thirds always remain.
 _MISSED: Final = 3
+
+
+def leave_to_holder(record: HostRecord, claim: Claim, token: str, remaining_seconds: float) -> None:
+    """Stand by while another register of our engine holds the host and lives; one with our token is ourselves.
+
+    Raises:
+        OwnershipLost: it lives.
+    """
+    if record.token != token and remaining_seconds * _MISSED > record.ttl_seconds:
+        raise OwnershipLost(f"another register of this engine writes for host {claim.host!r} since {record.started}")
+
+
+def record_of(claim: Claim, token: str, lease: int = NO_LEASE) -> HostRecord:
+    """Return what the key of a host says that is ours."""
+    return HostRecord(
+        engine=claim.engine,
+        lease=lease,
+        token=token,
+        ttl_seconds=claim.ttl_seconds,
+        version=claim.version,
+        started=claim.started,
+    )
 
 
 def take(store: Store, claim: Claim, token: str, *, stands_by: bool) -> Held:
@@ -117,20 +157,12 @@ def take(store: Store, claim: Claim, token: str, *, stands_by: bool) -> Held:
     found = store.get(host_key(claim.host))
     if found is None:
         return _grant(store, claim, token, At(host_key(claim.host), 0))
-    try:
-        record = decode_record(found)
-    except DocumentError as error:
-        raise OwnershipLost(str(error)) from None
-    if record.engine != claim.engine:
-        raise OwnershipLost(
-            f"host {claim.host!r} is held by engine {record.engine}, ours is {claim.engine}: "
-            "give this one another --host, or wait until the other is gone"
-        )
+    record = own_record(found.key, found.value, claim)
     lease = store.lease(record.lease)
     if lease is None:
         return _grant(store, claim, token, Holds(found.key, found.value))
-    if stands_by and record.token != token and lease.remaining_seconds * _MISSED > record.ttl_seconds:
-        raise OwnershipLost(f"another register of this engine writes for host {claim.host!r} since {record.started}")
+    if stands_by:
+        leave_to_holder(record, claim, token, lease.remaining_seconds)
     if record.ttl_seconds != claim.ttl_seconds:
         return _move(store, claim, token, found, lease)
     held = _held(claim, token, record.lease)
@@ -139,14 +171,7 @@ def take(store: Store, claim: Claim, token: str, *, stands_by: bool) -> Held:
 
 
 def _held(claim: Claim, token: str, lease: int) -> Held:
-    record = HostRecord(
-        engine=claim.engine,
-        lease=lease,
-        token=token,
-        ttl_seconds=claim.ttl_seconds,
-        version=claim.version,
-        started=claim.started,
-    )
+    record = record_of(claim, token, lease)
     return Held(host_key(claim.host), encode_record(record), record)
 
 

@@ -177,7 +177,7 @@ class Host:
     def ending(self) -> Ending:
         """Return what the registry holds, which hangs on one lease, that of the host's record."""
         found = self._store.get(host_key(self.name))
-        record = decode_record(found) if found else None
+        record = decode_record(found.key, found.value) if found else None
         keys = self._store.list(f"{self.prefix}/web/").items
         bound = self._store.list(self._bindings).items
         if record is not None:

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -189,6 +190,28 @@ def test_an_endpoint_that_falls_silent(v2_server: EtcdServer, namespace: str) ->
             keys.put(f"/{namespace}/a", b"x", TTL_SECONDS, ABSENT)
         hangs_up.join()
     assert keys.get(f"/{namespace}/a") is None
+    keys.close()
+
+
+def test_an_endpoint_that_froze(v2_server: EtcdServer, namespace: str) -> None:
+    """An endpoint that takes connections and never answers costs one attempt: the next one is asked of another."""
+    with socket.create_server((HOST, 0)) as frozen:
+        keys = HttpKeys([Address(HOST, frozen.getsockname()[1]), parse_address(v2_server.address)])
+        with pytest.raises(Unavailable):
+            keys.put(f"/{namespace}/a", b"x", TTL_SECONDS, ABSENT)
+        node = keys.put(f"/{namespace}/a", b"x", TTL_SECONDS, ABSENT)
+        assert keys.get(f"/{namespace}/a") == node
+        keys.close()
+
+
+def test_several_at_once(v2_server: EtcdServer, namespace: str) -> None:
+    """Threads that ask at the same time do not wait for one another, and none gets another's answer."""
+    keys = HttpKeys([parse_address(v2_server.address)])
+    with ThreadPoolExecutor(8) as pool:
+        names = [f"/{namespace}/{number}" for number in range(100)]
+        written = list(pool.map(lambda name: keys.put(name, name.encode(), TTL_SECONDS, ABSENT), names))
+    assert sorted(keys.list(f"/{namespace}"), key=lambda node: names.index(node.key)) == written
+    assert [node.value.decode() for node in written if isinstance(node, Node)] == names
     keys.close()
 
 

@@ -12,34 +12,10 @@ from mooring.etcd.address import parse_etcd_address
 from mooring.etcd.client import connect, connect_to
 from mooring.etcd.store import Committed, Put
 from mooring.model import Address, parse_address
-from tests.servers import EtcdServer, ask, free_port
+from tests.servers import TlsEtcdServer, free_port
 from tests.tls import make_certificates
 
 FILES = {"ca": "ca.pem", "cert": "client.pem", "key": "client.key"}
-
-
-class TlsEtcdServer(EtcdServer):
-    """A single etcd that speaks TLS and wants a certificate of whoever comes."""
-
-    def __init__(self, directory: Path, certificates: Path) -> None:
-        super().__init__(
-            directory,
-            f"--cert-file={certificates / 'server.pem'}",
-            f"--key-file={certificates / 'server.key'}",
-            f"--trusted-ca-file={certificates / 'ca.pem'}",
-            "--client-cert-auth",
-        )
-        self._metrics_port = free_port()
-
-    def command(self) -> list[str]:
-        """Listen with TLS for clients, and without it for whoever asks for its health."""
-        plain, tls = f"http://{self.address}", f"https://{self.address}"
-        words = [word.replace(plain, tls) if "client-urls" in word else word for word in super().command()]
-        return [*words, f"--listen-metrics-urls=http://127.0.0.1:{self._metrics_port}"]
-
-    def answers(self) -> bool:
-        """Ask for its health."""
-        return b'"health":"true"' in ask(self._metrics_port, b"GET /health HTTP/1.0\r\n\r\n")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ been yes, and only the caller knows what that means for a second attempt.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from threading import Lock
 from typing import Final, TypeVar
 
@@ -18,6 +17,7 @@ from mooring.errors import LeaseLost, SettingsError, Unavailable
 from mooring.etcd.address import EtcdAddress
 from mooring.etcd.connection import Connection, Credentials, Rejected
 from mooring.etcd.messages import Message, rpc
+from mooring.etcd.password import password_for
 from mooring.etcd.store import (
     NO_LEASE,
     At,
@@ -169,14 +169,13 @@ def connect_to(address: EtcdAddress) -> EtcdStore:
     Raises:
         SettingsError: a file that the address names cannot be read.
     """
-    password = ""
-    if address.password_file:
-        try:
-            password = Path(address.password_file).read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(address.password_file, f"cannot be read: {error}") from None
     return connect(
-        address.endpoints, ca=address.ca, cert=address.cert, key=address.key, user=address.user, password=password
+        address.endpoints,
+        ca=address.ca,
+        cert=address.cert,
+        key=address.key,
+        user=address.user,
+        password=password_for(address),
     )
 
 

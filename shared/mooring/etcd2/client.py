@@ -1,25 +1,32 @@
 """A real etcd by its v2 API: HTTP, one endpoint at a time, the next one when that does not answer.
 
-An etcd 3 speaks it only when it was started with `--enable-v2`, and from 3.6 on not at all.
+An etcd 3 speaks it only when it was started with `--enable-v2`, and from 3.6 on not at all. Each caller has a
+connection of its own while it asks, so that several threads ask at the same time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
-from threading import Lock
+from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 from urllib.parse import quote
 
 import requests
+from attrs import field, frozen
+from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import NewConnectionError
 
-from mooring.errors import DocumentError, Unavailable
+from mooring.errors import DocumentError, SettingsError, Unavailable
+from mooring.etcd.address import EtcdAddress
+from mooring.etcd.password import password_for
 from mooring.etcd2.store import ABSENT, Mismatch, Node
 from mooring.model import Address
 
 _CONNECT_SECONDS: Final = 2.0
-_ANSWER_SECONDS: Final = 5.0
+_ANSWER_SECONDS: Final = 3.0
 
 # etcd's own numbers of errors.
 _NOT_FOUND: Final = 100
@@ -32,17 +39,27 @@ _REFUSED: Final = frozenset({_NOT_FOUND, _COMPARE_FAILED, _EXISTS})
 _Answer = Mapping[str, Any]
 
 
+@frozen
+class Credentials:
+    """How we prove who we are: names of files in PEM form for TLS, and a user with a password. Empty: without."""
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
 class HttpKeys:
     """See `store.Keys`. Connects when it is first asked."""
 
-    def __init__(self, endpoints: Sequence[Address]) -> None:
+    def __init__(self, endpoints: Sequence[Address], credentials: Credentials | None = None) -> None:
         self._endpoints = tuple(endpoints)
+        self._credentials = credentials or Credentials()
+        self._scheme = "https" if self._credentials.ca else "http"
         self._first = 0
-        # requests does not promise that a session may be shared.
-        self._lock = Lock()
-        self._session = requests.Session()
-        # A proxy of the environment is for the world outside, and has no business between us and our registry.
-        self._session.trust_env = False
+        # requests does not promise that a session may be shared: each is lent to one thread at a time.
+        self._sessions = SimpleQueue[requests.Session]()
 
     def list(self, directory: str) -> tuple[Node, ...]:
         """See `Keys.list`."""
@@ -81,9 +98,12 @@ class HttpKeys:
         return None
 
     def close(self) -> None:
-        """See `Keys.close`."""
-        with self._lock:
-            self._session.close()
+        """See `Keys.close`; what is under way at this moment ends by itself."""
+        while True:
+            try:
+                self._sessions.get_nowait().close()
+            except Empty:
+                return
 
     def _set(self, key: str, form: Mapping[str, str]) -> Node | Mismatch:
         answer = self._ask("PUT", key, {}, form)
@@ -98,29 +118,67 @@ class HttpKeys:
     def _ask(self, method: str, key: str, query: Mapping[str, str], form: Mapping[str, str] | None = None) -> _Answer:
         """Ask the endpoint that answered last, then the others.
 
-        Only one that could not be reached is passed over: from one that fell silent nobody knows what it has done.
+        From one that was reached and fell silent nobody knows what it has done: then a write is asked of no other.
         """
         problems: list[str] = []
-        with self._lock:
-            for turn in range(len(self._endpoints)):
-                number = (self._first + turn) % len(self._endpoints)
-                endpoint = self._endpoints[number]
-                try:
-                    answer = self._session.request(
-                        method,
-                        f"http://{endpoint}/v2/keys{quote(key)}",
-                        params=query,
-                        data=form,
-                        timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS),
-                    )
-                except requests.RequestException as error:
-                    problems.append(f"{endpoint}: {_reason(error)}")
-                    if _was_reached(error):
-                        break
-                    continue
-                self._first = number
-                return _decoded(endpoint, key, answer)
+        began = self._first
+        for turn in range(len(self._endpoints)):
+            number = (began + turn) % len(self._endpoints)
+            endpoint = self._endpoints[number]
+            try:
+                answer = self._request(method, f"{self._scheme}://{endpoint}/v2/keys{quote(key)}", query, form)
+            except requests.RequestException as error:
+                problems.append(f"{endpoint}: {_reason(error)}")
+                self._first = (number + 1) % len(self._endpoints)
+                if method != "GET" and _was_reached(error):
+                    break
+                continue
+            return _decoded(endpoint, key, answer)
         raise Unavailable("; ".join(problems))
+
+    def _request(
+        self, method: str, url: str, query: Mapping[str, str], form: Mapping[str, str] | None
+    ) -> requests.Response:
+        patience = (_CONNECT_SECONDS, _ANSWER_SECONDS)
+        with self._session() as session:
+            return session.request(method, url, params=query, data=form, timeout=patience)
+
+    @contextmanager
+    def _session(self) -> Iterator[requests.Session]:
+        """Lend a session that nobody uses."""
+        try:
+            session = self._sessions.get_nowait()
+        except Empty:
+            session = self._new_session()
+        try:
+            yield session
+        finally:
+            self._sessions.put(session)
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        # A proxy of the environment is for the world outside, and has no business between us and our registry.
+        session.trust_env = False
+        ours = self._credentials
+        session.verify = ours.ca or True
+        session.cert = (ours.cert, ours.key) if ours.cert else None
+        session.auth = HTTPBasicAuth(ours.user.encode(), ours.password.encode()) if ours.user else None
+        return session
+
+
+def connect_to(address: EtcdAddress) -> HttpKeys:
+    """Return the keys at an address, without contacting it.
+
+    Raises:
+        SettingsError: a file that the address names cannot be read.
+    """
+    password = password_for(address)
+    for file in filter(None, (address.ca, address.cert, address.key)):
+        try:
+            Path(file).read_bytes()
+        except OSError as error:
+            raise SettingsError(file, f"cannot be read: {error.strerror}") from None
+    return HttpKeys(address.endpoints, Credentials(address.ca, address.cert, address.key, address.user, password))
 
 
 def _condition(at: int) -> dict[str, str]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mooring.errors import DocumentError, OwnershipLost
 from mooring.etcd.memory import MemoryStore
-from mooring.etcd.store import Committed, KeyValue, Put, Refused
+from mooring.etcd.store import Committed, Put, Refused
 from mooring_register.ownership import Claim, HostRecord, attached, decode_record, encode_record, retire, take
 
 CLAIM = Claim(host="h1", engine="E1", ttl_seconds=15, version="0.1", started="2026-11-20T00:00:00Z")
@@ -24,7 +24,7 @@ def test_a_new_host() -> None:
     found = store.get(KEY)
     assert found is not None
     assert (found.value, found.lease) == (held.value, held.lease)
-    assert decode_record(found) == HostRecord(
+    assert decode_record(found.key, found.value) == HostRecord(
         engine="E1",
         lease=held.lease,
         token="t1",  # noqa: S106 -- no secret
@@ -145,11 +145,11 @@ def test_retiring() -> None:
 )
 def test_records_survive(record: HostRecord) -> None:
     """Any record is read as it was written."""
-    assert decode_record(KeyValue(KEY, encode_record(record), 1)) == record
+    assert decode_record(KEY, encode_record(record)) == record
 
 
 @given(st.binary())
 def test_no_bytes_do_harm(value: bytes) -> None:
     """Whatever stands in the key, the answer is a record or an error about a document."""
     with contextlib.suppress(DocumentError):
-        decode_record(KeyValue(KEY, value, 1))
+        decode_record(KEY, value)

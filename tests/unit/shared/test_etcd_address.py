@@ -4,6 +4,7 @@ import pytest
 
 from mooring.errors import SettingsError
 from mooring.etcd.address import EtcdAddress, parse_etcd_address
+from mooring.etcd2.address import parse_etcd2_address
 from mooring.model import Address
 
 WITH_OPTIONS = "etcd://h:2379/services?ca=ca.pem&user=me&password-file=/run/secrets/pw"
@@ -22,6 +23,16 @@ WITH_OPTIONS = "etcd://h:2379/services?ca=ca.pem&user=me&password-file=/run/secr
 def test_endpoints_and_prefix_are_read(text: str, endpoints: list[Address], prefix: str) -> None:
     """One or several endpoints, IPv6 included; a port and a prefix that are left out are the usual ones."""
     assert parse_etcd_address(text) == EtcdAddress(tuple(endpoints), prefix)
+
+
+def test_the_other_api() -> None:
+    """An address of v2 differs in its scheme alone, and is no address of v3."""
+    address = parse_etcd2_address("etcd2://h,h2:1/a?ca=a.pem")
+    assert (str(address), address.ca) == ("etcd2://h:2379,h2:1/a", "a.pem")
+    assert str(parse_etcd2_address("etcd2://h")) == "etcd2://h:2379/services"
+    for read, text in ((parse_etcd2_address, "etcd://h"), (parse_etcd_address, "etcd2://h")):
+        with pytest.raises(SettingsError, match="expected etcd"):
+            read(text)
 
 
 def test_options_are_read() -> None:
