@@ -1,14 +1,15 @@
-"""Renews the host's lease, on a thread of its own: neither a slow engine nor a slow writer may cost the lease.
+"""Renews what is written for a host, on a thread of its own: neither a slow engine nor a slow writer may cost it.
 
-Every third of the TTL the lease is renewed and the host's key read: whose value is no longer ours was fenced out, and
-must not keep another's keys alive. When the owner of the state has made no turn for two TTLs, renewing ends: a register
-that no longer knows what is true must not vouch for it.
+That happens every third of the TTL, as the kind of registry has it: with etcd the lease is renewed and the host's key
+read. Whose key is no longer his was fenced out, and must not keep another's keys alive. When the owner of the state has
+made no turn for two TTLs, renewing ends: a register that no longer knows what is true must not vouch for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Event
+from typing import Generic, TypeVar
 
 from mooring.backoff import Backoff
 from mooring.errors import LeaseLost, OwnershipLost, WorldError
@@ -20,39 +21,42 @@ from mooring_register.ownership import Held
 
 log = get_logger()
 
+H = TypeVar("H")
 
-class KeepAlive:
+
+class KeepAlive(Generic[H]):
     """Keeps what it was told to `hold` alive; tells `lost` when that is over. `run` belongs into a thread.
 
-    `owner_idle_seconds` says how long ago the owner made its last turn.
+    `renew` does it, and returns why that was in vain, if it was; `owner_idle_seconds` says how long ago the owner made
+    its last turn.
     """
 
     def __init__(
         self,
-        store: Store,
+        renew: Callable[[H], WorldError | None],
         registry: str,
         ttl_seconds: int,
         *,
         owner_idle_seconds: Callable[[], float],
-        lost: Callable[[Held, WorldError], None],
+        lost: Callable[[H, WorldError], None],
     ) -> None:
-        self._store = store
+        self._renew_once = renew
         self._registry = registry
         self._ttl_seconds = ttl_seconds
         self._owner_idle_seconds = owner_idle_seconds
         self._lost = lost
-        self._held: Held | None = None
+        self._held: H | None = None
         self._woken = Event()
         self._stopping = Event()
         self.failing: str = ""
 
-    def hold(self, held: Held | None) -> None:
+    def hold(self, held: H | None) -> None:
         """Keep this host alive from now on, at once; None: keep nothing."""
         self._held = held
         self._woken.set()
 
     def stop(self) -> None:
-        """End `run`; the lease lives on for as long as it was granted."""
+        """End `run`; what is written lives on for as long as it was promised."""
         self._stopping.set()
         self._woken.set()
 
@@ -80,11 +84,11 @@ class KeepAlive:
         idle_seconds = self._owner_idle_seconds()
         if idle_seconds <= 2 * self._ttl_seconds:
             return True
-        log.error("the owner of the state stands still, the lease is renewed no more", idle_seconds=round(idle_seconds))
+        log.error("the owner of the state stands still, nothing is renewed any more", idle_seconds=round(idle_seconds))
         return False
 
-    def _renew(self, held: Held) -> None:
-        error = self._why_over(held)
+    def _renew(self, held: H) -> None:
+        error = self._renew_once(held)
         if error is None:
             metrics.keep_alives.labels(self._registry).inc()
             self.failing = ""
@@ -92,22 +96,29 @@ class KeepAlive:
             self._held = None
             self._lost(held, error)
 
-    def _why_over(self, held: Held) -> WorldError | None:
-        """Renew, and return why that was in vain, if it was."""
-        lost: LeaseLost | None = None
-        try:
-            self._store.keep_alive(held.lease)
-        except LeaseLost as error:
-            lost = error
-        found = self._store.get(held.key)
-        # Looked at also when the lease is gone: a successor with another TTL has ended it, and must not be fenced out
-        # by us in turn, and so on for ever.
-        if found is not None and found.value != held.value:
-            return OwnershipLost(f"another register took {held.key}")
-        return LeaseLost(held.lease) if found is None else lost
-
     def _failed(self, error: WorldError) -> None:
         metrics.registry_failures.labels(self._registry, type(error).__name__).inc()
         if not self.failing:
-            log.warning("the lease could not be renewed, trying again", registry=self._registry, reason=str(error))
+            log.warning(
+                "what is written could not be renewed, trying again", registry=self._registry, reason=str(error)
+            )
         self.failing = str(error)
+
+
+def renew_lease(store: Store, held: Held) -> WorldError | None:
+    """Renew the lease of a host, and return why that was in vain, if it was.
+
+    Raises:
+        Unavailable: no answer.
+    """
+    lost: LeaseLost | None = None
+    try:
+        store.keep_alive(held.lease)
+    except LeaseLost as error:
+        lost = error
+    found = store.get(held.key)
+    # Looked at also when the lease is gone: a successor with another TTL has ended it, and must not be fenced out
+    # by us in turn, and so on for ever.
+    if found is not None and found.value != held.value:
+        return OwnershipLost(f"another register took {held.key}")
+    return LeaseLost(held.lease) if found is None else lost

@@ -10,6 +10,7 @@ Where the values do not say whose a key is (`layouts.foreign`), it is ours when 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from threading import Event
 
 from mooring.backoff import Backoff
@@ -19,7 +20,7 @@ from mooring.model import Instance
 from mooring.telemetry import get_logger
 from mooring.threads import keep_trying
 from mooring_register import metrics
-from mooring_register.keepalive import KeepAlive
+from mooring_register.keepalive import KeepAlive, renew_lease
 from mooring_register.layouts.layout import Layout
 from mooring_register.ownership import Held, attached, holder_of, present_while_held, retire, take
 from mooring_register.plan import Change, Wanted, Written, carried_out, plan
@@ -41,8 +42,8 @@ class EtcdWriter:
     def __init__(self, store: Store, registry: str, layout: Layout, terms: Terms) -> None:
         self.registry = registry
         self.mailbox = Mailbox()
-        self.keep_alive = KeepAlive(
-            store,
+        self.keep_alive = KeepAlive[Held](
+            partial(renew_lease, store),
             registry,
             terms.claim.ttl_seconds,
             owner_idle_seconds=terms.owner_idle_seconds,

@@ -1,10 +1,12 @@
 """When a lease is renewed, and when no more."""
 
+from functools import partial
+
 from attrs import evolve
 
 from mooring.errors import LeaseLost, OwnershipLost, WorldError
 from mooring.etcd.memory import MemoryStore
-from mooring_register.keepalive import KeepAlive
+from mooring_register.keepalive import KeepAlive, renew_lease
 from mooring_register.ownership import Claim, Held, take
 
 CLAIM = Claim(host="h1", engine="E1", ttl_seconds=15, version="0.1", started="now")
@@ -13,8 +15,12 @@ CLAIM = Claim(host="h1", engine="E1", ttl_seconds=15, version="0.1", started="no
 def kept(store: MemoryStore, told: list[WorldError], idle_seconds: float = 0.0) -> tuple[KeepAlive, Held]:
     """Return a keep-alive and the host that it keeps."""
     held = take(store, CLAIM, "t1", stands_by=False)
-    one = KeepAlive(
-        store, "etcd://memory", 15, owner_idle_seconds=lambda: idle_seconds, lost=lambda _, error: told.append(error)
+    one = KeepAlive[Held](
+        partial(renew_lease, store),
+        "etcd://memory",
+        15,
+        owner_idle_seconds=lambda: idle_seconds,
+        lost=lambda _, error: told.append(error),
     )
     one.hold(held)
     return one, held
