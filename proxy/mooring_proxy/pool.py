@@ -48,6 +48,8 @@ class Pool:
         self._tiers = tuple(tuple(one for one in self.backends if one.preference == best) for best in preferences)
         self._present = frozenset(one.key for one in self.backends)
         self._counts = {key: count for key, count in self._counts.items() if key in self._present or count.open}
+        refused = {one.key for one in self.backends if one.preference is None}
+        self._leaving = frozenset(key for key in self._counts if key in refused or key not in self._present)
 
     def pick(self, tried: Collection[BackendKey] = ()) -> Backend | None:
         """Return the backend for the next connection, or None when all that may get one were tried."""
@@ -84,3 +86,8 @@ class Pool:
     def counts(self) -> Mapping[BackendKey, Count]:
         """Return the counts of every backend present, or gone with connections still open."""
         return {**{one.key: Count() for one in self.backends}, **self._counts}
+
+    def leaving(self) -> Mapping[BackendKey, int]:
+        """Return how many connections are open to each backend that gets no new one; none are not told."""
+        counts = ((key, self._counts.get(key)) for key in self._leaving)
+        return {key: count.open for key, count in counts if count is not None and count.open}

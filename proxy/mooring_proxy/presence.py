@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Final, Protocol
 
+from mooring.documents import canonical
 from mooring.errors import WorldError
+from mooring.keys import catalog_field
 from mooring.telemetry import get_logger
 from mooring_proxy.proxy import Standing
+from mooring_proxy.routing import BackendKey
 
 RENEWED_SECONDS: Final = 1.0
 EXPIRY_SECONDS: Final = 5
@@ -30,8 +33,13 @@ class Board(Protocol):
         """Let go of connections."""
 
 
-def presence(standing: Standing, *, host: str, driver: str, connections: int) -> dict[str, str]:
-    """Return the fields that say how a proxy stands; Redis knows only text."""
+def presence(
+    standing: Standing, *, host: str, driver: str, connections: int, leaving: Mapping[BackendKey, int] | None = None
+) -> dict[str, str]:
+    """Return the fields that say how a proxy stands; Redis knows only text.
+
+    `leaving` are the connections still open to backends that get no new one; JSON, how many by field of the catalog.
+    """
     position = standing.position
     return {
         "incarnation": position.incarnation if position else "",
@@ -39,6 +47,7 @@ def presence(standing: Standing, *, host: str, driver: str, connections: int) ->
         "applied_at": f"{standing.applied_at:.6f}" if standing.applied_at is not None else "",
         "driver": driver,
         "connections": str(connections),
+        "leaving": canonical({catalog_field(key.service, key.id): count for key, count in (leaving or {}).items()}),
         "frozen": standing.frozen,
         "stale": "1" if standing.stale else "",
         "host": host,
@@ -69,7 +78,8 @@ class Presence:
         """Announce once. That Redis does not answer is said by the follower, once for both."""
         try:
             self._board.announce(self._id, self._fields(), expiry_seconds=EXPIRY_SECONDS)
-        except WorldError:
+        except (WorldError, TimeoutError):
+            # The reactor has no time to say how it stands: falling silent is what it amounts to.
             return
         except Exception:
             # Nobody's traffic ends because we cannot say how we are.

@@ -163,11 +163,16 @@ class Running:
         return RedisStream.from_url(self._settings.redis, RedisNames(self._settings.namespace))
 
     def _presence(self) -> Mapping[str, str]:
-        return presence(
-            self._proxy.standing,
-            host=self._settings.host,
-            driver=self._driver.name,
-            connections=self._driver.connections(),
+        """Return what to announce, all of one moment; from any thread but the reactor's."""
+        return asked(
+            self._reactor,
+            lambda: presence(
+                self._proxy.standing,
+                host=self._settings.host,
+                driver=self._driver.name,
+                connections=self._driver.connections(),
+                leaving=self._driver.leaving(),
+            ),
         )
 
     def _use_stored(self, directory: Path) -> None:

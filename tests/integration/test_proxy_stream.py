@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -116,6 +117,21 @@ def test_a_proxy_announces_how_far_it_is(place: Place) -> None:
     (name,) = discover.stream.announced()
     assert name == f"here:{proxy.port}"
     assert {"driver": "relay", "host": "here", "frozen": ""}.items() <= _announced(discover).items()
+
+
+@pytest.mark.parametrize("left", [(State.DRAINING,), ()], ids=["draining", "gone"])
+def test_a_proxy_announces_what_is_still_open_to_who_leaves(place: Place, left: tuple[State, ...]) -> None:
+    """Whoever wants to stop an instance sees how many still talk to it, by each proxy, until nobody does."""
+    discover, port = place.discover(), free_port()
+    one, two = place.whoami("one"), place.whoami("two")
+    discover.show(one.instance("web", port))
+    proxy = place.started()
+    with socket.create_connection((HOST, port), timeout=5):
+        wait_until(lambda: proxy.state()["listeners"][0]["backends"][0]["open"], "the connection to be relayed")
+        discover.show(*(one.instance("web", port, state) for state in left), two.instance("web", port))
+        wait_until(lambda: _announced(discover)["leaving"] == '{"web|one":1}', lambda: _announced(discover))
+        assert _announced(discover)["sequence"] == str(discover.head.sequence)
+    wait_until(lambda: _announced(discover)["leaving"] == "{}", "the end of it to be announced")
 
 
 def test_a_proxy_that_starts_without_redis_serves_what_was_stored(place: Place) -> None:

@@ -6,13 +6,13 @@ Two providers, held to one contract (tests/contract/test_driver.py): `relay.Rela
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
 from mooring.model import Json
-from mooring_proxy.routing import RoutingTable
+from mooring_proxy.routing import BackendKey, RoutingTable
 
 
 class Driver(Protocol):
@@ -25,6 +25,9 @@ class Driver(Protocol):
 
     def connections(self) -> int:
         """Return how many connections are open; from any thread."""
+
+    def leaving(self) -> Mapping[BackendKey, int]:
+        """Return how many connections are open to each backend that gets no new one, if any are."""
 
     def report(self) -> Sequence[Json]:
         """Return each listener with its backends and counts, for people."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from twisted.internet.defer import Deferred, succeed
 
 from mooring.model import Address, Json
 from mooring_proxy.pool import Balancer, Pool
-from mooring_proxy.routing import Backend, RoutingTable, difference
+from mooring_proxy.routing import Backend, BackendKey, RoutingTable, difference
 
 
 class MemoryDriver:
@@ -40,6 +40,10 @@ class MemoryDriver:
     def connections(self) -> int:
         """See Driver."""
         return 0
+
+    def leaving(self) -> Mapping[BackendKey, int]:
+        """See Driver."""
+        return {}
 
     def report(self) -> Sequence[Json]:
         """See Driver."""

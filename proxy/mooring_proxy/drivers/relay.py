@@ -5,7 +5,8 @@ It turns the difference of two tables into listeners opened, updated and closed;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -17,7 +18,7 @@ from mooring.telemetry import get_logger
 from mooring_proxy.pool import Balancer
 from mooring_proxy.relay.connection import RelayedConnection, Tally
 from mooring_proxy.relay.listener import Listener, Means
-from mooring_proxy.routing import Route, RoutingTable, difference
+from mooring_proxy.routing import BackendKey, Route, RoutingTable, difference
 from mooring_proxy.sockets.leaving import accepts_on
 from mooring_proxy.sockets.own import OwnSockets
 from mooring_proxy.sockets.source import SocketSource
@@ -72,6 +73,15 @@ class RelayDriver:
     def connections(self) -> int:
         """See Driver."""
         return self._tally.open
+
+    def leaving(self) -> Mapping[BackendKey, int]:
+        """See Driver."""
+        leaving: Counter[BackendKey] = Counter()
+        for listener in self._listeners.values():
+            leaving.update(listener.pool.leaving())
+        for listener in self._closed:
+            leaving.update({key: count.open for key, count in listener.pool.counts().items() if count.open})
+        return leaving
 
     def report(self) -> Sequence[Json]:
         """See Driver."""

@@ -78,3 +78,22 @@ def test_a_failed_attempt_is_no_connection() -> None:
     pool.opened(backend("a").key)
     pool.failed(backend("a").key)
     assert pool.counts() == {backend("a").key: Count(failed=1)}
+
+
+def test_connections_to_those_that_leave_are_told() -> None:
+    """Of backends that get no new connection, present or gone, it is known how many they still hold."""
+    staying, draining, gone, idle = (backend(name) for name in "abcd")
+    pool = Pool(RoundRobin(), [staying, draining, gone, idle])
+    for one in (staying, draining, gone, gone):
+        pool.opened(one.key)
+    assert pool.leaving() == {}
+    pool.update([staying, backend("b", State.DRAINING), backend("d", weight=0)])
+    assert pool.leaving() == {draining.key: 1, gone.key: 2}
+    pool.closed(gone.key)
+    pool.closed(draining.key)
+    assert pool.leaving() == {gone.key: 1}
+    pool.closed(gone.key)
+    assert pool.leaving() == {}
+    pool.opened(gone.key)
+    pool.update([staying, draining, gone, idle])
+    assert pool.leaving() == {}

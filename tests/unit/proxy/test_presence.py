@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import structlog
+
 from mooring.redis.memory import MemoryStream
 from mooring_proxy.presence import EXPIRY_SECONDS, Presence
 
@@ -35,3 +37,16 @@ def test_redis_away_is_waited_out() -> None:
     stream.recover()
     one.turn()
     assert list(stream.announced()) == ["here:1936"]
+
+
+def test_a_proxy_that_has_no_time_to_say_how_it_is_says_nothing() -> None:
+    """It falls silent, which is no bug, and tries again."""
+
+    def no_time() -> dict[str, str]:
+        raise TimeoutError
+
+    stream = MemoryStream()
+    with structlog.testing.capture_logs() as logged:
+        Presence(stream, "here:1936", no_time).turn()
+    assert stream.announced() == {}
+    assert logged == []

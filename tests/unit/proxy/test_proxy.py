@@ -17,7 +17,7 @@ from mooring_proxy.drivers.memory import MemoryDriver
 from mooring_proxy.following import Froze, Known, Position, Updated
 from mooring_proxy.presence import presence
 from mooring_proxy.proxy import Proxy
-from mooring_proxy.routing import RoutingTable, Rules, StaticListener
+from mooring_proxy.routing import BackendKey, RoutingTable, Rules, StaticListener
 
 WEB = Instance(service="web", id="one", address=Address("10.0.0.1", 80), port=8080, seen_docker=99.0)
 AT = Address("0.0.0.0", 8080)
@@ -138,13 +138,15 @@ def test_the_presence_says_how_far_it_is() -> None:
     fields = presence(bench.proxy.standing, host="here", driver="memory", connections=0)
     assert (fields["incarnation"], fields["sequence"], fields["applied_at"]) == ("", "", "")
     bench.proxy.updated(Updated(known(7, WEB)))
-    fields = presence(bench.proxy.standing, host="here", driver="memory", connections=3)
+    leaving = {BackendKey("hello/v1", "h:one:80"): 2}
+    fields = presence(bench.proxy.standing, host="here", driver="memory", connections=3, leaving=leaving)
     assert fields == {
         "incarnation": "life",
         "sequence": "7",
         "applied_at": "100.000000",
         "driver": "memory",
         "connections": "3",
+        "leaving": '{"hello/v1|h:one:80":2}',
         "frozen": "",
         "stale": "",
         "host": "here",
