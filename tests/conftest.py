@@ -14,6 +14,7 @@ import structlog
 from docker.errors import DockerException
 from hypothesis import settings
 
+from tests.consul import ConsulServer, why_no_consul
 from tests.containers import images
 from tests.servers import EtcdServer, RedisServer
 
@@ -86,7 +87,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs what is not there, with the reason; fail it where that was demanded."""
-    needed = {"docker": why_no_engine, "compose": why_no_compose, "machines": why_no_machines}
+    needed = {"docker": why_no_engine, "compose": why_no_compose, "machines": why_no_machines, "consul": why_no_consul}
     for marker, why_not in needed.items():
         if item.get_closest_marker(marker) and (reason := why_not()):
             if os.environ.get("MOORING_REQUIRE_DOCKER") == "1":
@@ -141,6 +142,20 @@ def own_etcd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdSe
 def own_redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """Run a Redis for one test, which may break it."""
     with RedisServer(tmp_path_factory.mktemp("own-redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def consul_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulServer]:
+    """Run one Consul for all tests marked `consul`: each takes its own `namespace`, and none disturbs the server."""
+    with ConsulServer(tmp_path_factory.mktemp("consul")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_consul_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulServer]:
+    """Run a Consul for one test marked `consul`, which may break it."""
+    with ConsulServer(tmp_path_factory.mktemp("own-consul")) as server:
         yield server
 
 
