@@ -1,8 +1,9 @@
 """A real Docker engine as an `Engine`: answers become values, errors ours. Decides nothing about containers.
 
 Uses the library's low-level client: its high-level one inspects every container of a listing and trips over those that
-vanish meanwhile. Each thread has a client of its own, thrown away after an error, so that the socket is opened by its
-path again: an engine that restarted left another one there.
+vanish meanwhile. Each thread has a client of its own, and each subscription to events, thrown away after an error, so
+that the socket is opened by its path again: an engine that restarted left another one there. Nothing is waited for
+without a limit: a proxy, a network or an engine may stop in the middle of everything.
 """
 
 from __future__ import annotations
@@ -14,18 +15,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
-import docker
-import requests
-import urllib3
 from docker.errors import APIError, DockerException, NotFound
 
 from mooring.errors import Unavailable
 from mooring_register.containers import Inspected, parse_time
-from mooring_register.engine import ACTIONS, DockerEvent, Events, Identity, Summary
+from mooring_register.docker_address import DockerAddress
+from mooring_register.docker_client import FAILURES, DockerClient, is_about_what_was_asked, reason_of
+from mooring_register.engine import ACTIONS, DockerEvent, Events, Identity, Summary, Unanswered
 
-TIMEOUT_SECONDS: Final = 10
-
-_FAILURES: Final = (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 _HEALTH = re.compile(r"\((?P<health>[^)]*)\)")
 _ADDRESSES: Final = ("IPAddress", "GlobalIPv6Address")
 _NANOSECONDS: Final = 10**9
@@ -34,9 +31,9 @@ T = TypeVar("T")
 
 
 class DockerEngine:
-    """An `Engine` at an address: `unix:///var/run/docker.sock`, `tcp://HOST:PORT`. Made without contacting it."""
+    """An `Engine` at an address. Made without contacting it."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: DockerAddress) -> None:
         self._address = address
         self._local = threading.local()
 
@@ -56,40 +53,49 @@ class DockerEngine:
             answer: Inspected = self._ask(lambda client: client.inspect_container(container_id))
         except _Absent:
             return None
+        except _NotAnswered as error:
+            # An engine that stands still as a whole does not answer a new client either.
+            self._client()
+            raise Unanswered(str(error)) from None
         return answer
 
     def events(self, since_nano: int) -> Events:
         """See `Engine.events`."""
         # Seconds as a float lose the event: nanoseconds do not fit.
         seconds, nanoseconds = divmod(since_nano, _NANOSECONDS)
+        since: Any = f"{seconds}.{nanoseconds:09d}"
         filters = {"type": ["container", "network"], "event": list(ACTIONS)}
-        client = self._client()
+        client = self._connect()
         try:
-            stream = client.events(since=f"{seconds}.{nanoseconds:09d}", filters=filters, decode=True)
-        except _FAILURES as error:
-            self._forget()
-            raise Unavailable(f"{self._address}: {error}") from None
-        return _DockerEvents(stream, self._address)
+            stream = client.events(since=since, filters=filters, decode=True)
+        except FAILURES as error:
+            client.close()
+            raise self._unavailable(error) from None
+        return _DockerEvents(client, stream)
 
     def _ask(self, question: Callable[[Any], T]) -> T:
         try:
             return question(self._client())
         except NotFound:
             raise _Absent from None
-        except _FAILURES as error:
+        except FAILURES as error:
             if not isinstance(error, APIError):
                 self._forget()
-            raise Unavailable(f"{self._address}: {error}") from None
+            if is_about_what_was_asked(error):
+                raise _NotAnswered(f"{self._address}: {reason_of(error)}") from None
+            raise self._unavailable(error) from None
 
-    def _client(self) -> Any:  # noqa: ANN401 -- the stubs lack what the low-level client inherits
-        client = getattr(self._local, "client", None)
+    def _client(self) -> DockerClient:
+        client: DockerClient | None = getattr(self._local, "client", None)
         if client is None:
-            try:
-                client = docker.APIClient(base_url=self._address, version="auto", timeout=TIMEOUT_SECONDS)
-            except _FAILURES as error:
-                raise Unavailable(f"{self._address}: {error}") from None
-            self._local.client = client
+            client = self._local.client = self._connect()
         return client
+
+    def _connect(self) -> DockerClient:
+        try:
+            return DockerClient(self._address)
+        except FAILURES as error:
+            raise self._unavailable(error) from None
 
     def _forget(self) -> None:
         client = getattr(self._local, "client", None)
@@ -97,33 +103,45 @@ class DockerEngine:
         if client is not None:
             client.close()
 
+    def _unavailable(self, error: Exception) -> Unavailable:
+        return Unavailable(f"{self._address}: {reason_of(error)}")
+
 
 class _Absent(Exception):
     """There is no container of that id."""
 
 
-class _DockerEvents:
-    """The events of one connection."""
+class _NotAnswered(Unavailable):
+    """This question was not answered; another one may be."""
 
-    def __init__(self, stream: Any, address: str) -> None:  # noqa: ANN401 -- the library's own, without stubs
+
+class _DockerEvents:
+    """The events of one connection, with the client that it belongs to."""
+
+    def __init__(self, client: DockerClient, stream: Any) -> None:  # noqa: ANN401 -- the library's own, without stubs
+        self._client = client
         self._stream = stream
-        self._address = address
 
     def __iter__(self) -> Iterator[DockerEvent]:
-        """See `Events`."""
-        try:
+        """See `Events`. Whatever ends it: whether the engine is still there is told by the next question."""
+        # The library itself swallows most ways in which a connection ends; these are the others.
+        with contextlib.suppress(*FAILURES, ValueError):
             for document in self._stream:
                 event = read_event(document)
                 if event is not None:
                     yield event
-        except (*_FAILURES, ValueError) as error:
-            raise Unavailable(f"{self._address}: {error}") from None
+        self._client.close()
 
     def close(self) -> None:
         """See `Events.close`."""
-        # The library looks for the socket inside of the response, and does not find it when that has ended.
-        with contextlib.suppress(OSError, AttributeError, DockerException):
+        try:
             self._stream.close()
+        except DockerException:
+            # Over SSH the library cannot end a stream, only all of them.
+            self._client.close()
+        except (OSError, AttributeError):
+            # It looks for the socket inside of the response, and does not find it when that has ended.
+            return
 
 
 def read_event(document: Mapping[str, Any]) -> DockerEvent | None:

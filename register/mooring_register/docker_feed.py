@@ -6,17 +6,19 @@ overwrite a newer inspection. It lists after every (re)connection of the first, 
 and on a timer: one listing, and an inspection only of what differs from the last one, plus a few of the others in turn,
 so that each is inspected at least every ten minutes.
 
-An engine that went away withdraws nothing: it is reported as lost, and asked again for ever.
+An engine that went away withdraws nothing: it is reported as lost, and asked again for ever. That a subscription ends
+is no loss: proxies cut what is idle. It is made anew at once, from the last event seen, and only when that fails the
+engine is lost. A container about which the engine gives no answer is put off, and holds up nobody else.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from queue import Empty, SimpleQueue
 from threading import Event
-from typing import Final, TypeAlias
+from typing import Final
 
 from attrs import frozen
 
@@ -26,8 +28,10 @@ from mooring.telemetry import get_logger
 from mooring.threads import keep_trying
 from mooring_register import metrics
 from mooring_register.containers import DEFAULT_BINDING_PREFIX, Container, read_container
-from mooring_register.engine import DockerEvent, Engine, Events
+from mooring_register.docker_hints import Connected, Hint, superseded_left_out
+from mooring_register.engine import DockerEvent, Engine, Events, Unanswered
 from mooring_register.observations import Died, Gone, Inspected, Listed, Lost, Observation, Signalled
+from mooring_register.silences import Silences
 
 log = get_logger()
 
@@ -37,6 +41,8 @@ _FULL_ROUND_SECONDS: Final = 600.0
 # Docker may publish a container's ports a moment after its start; some are never published (a network without).
 _PENDING_LOOKS: Final = 6
 _PENDING_FIRST_SECONDS: Final = 0.1
+# Whoever cuts a subscription sooner than that has no idle ones: something is wrong.
+_SHORTEST_SUBSCRIPTION_SECONDS: Final = 1.0
 # A listing may still show a container whose death was told; by then it does so no more.
 _AFTER_DEATH_SECONDS: Final = 2.0
 
@@ -50,13 +56,6 @@ CAUSES: Final = {
     "update": "updated",
 }
 
-_NEVER_SUPERSEDED: Final = frozenset({"kill", "die", "start"})
-
-
-@frozen
-class Connected:
-    """The subscription stands: list now, and nothing is missed."""
-
 
 @frozen
 class _LookAgain:
@@ -65,9 +64,6 @@ class _LookAgain:
     container_id: str
     due: float
     look: int
-
-
-Hint: TypeAlias = DockerEvent | Connected | Lost
 
 
 class DockerFeed:
@@ -100,6 +96,12 @@ class DockerFeed:
         self._inspected_at: dict[str, float] = {}
         self._running: set[str] = set()
         self._pending: list[_LookAgain] = []
+        self._silences = Silences()
+
+    @property
+    def unanswered(self) -> Mapping[str, str]:
+        """The containers about which the engine gives no answer, with the reason."""
+        return self._silences.reasons()
 
     def stop(self) -> None:
         """End both threads."""
@@ -116,12 +118,15 @@ class DockerFeed:
         if self._seen_nano is None:
             self._seen_nano = int(self._engine.identity().now * 1e9) - _REPLAYED_NANOSECONDS
         self._events = self._engine.events(self._seen_nano)
+        began = self._clock()
+        metrics.subscriptions.inc()
         self._hints.put(Connected())
         for event in self._events:
             metrics.docker_events.labels(event.action.partition(":")[0]).inc()
             self._seen_nano = max(self._seen_nano, event.time_nano)
             self._hints.put(event)
-        raise Unavailable("the stream of events ended")
+        if self._clock() - began < _SHORTEST_SUBSCRIPTION_SECONDS:
+            raise Unavailable("the stream of events ended")
 
     def _lost(self, error: WorldError) -> None:
         metrics.source_failures.inc()
@@ -157,8 +162,8 @@ class DockerFeed:
         for hint in hints:
             match hint:
                 case Connected():
+                    self._list(everything=not self._connected)
                     self._connected = True
-                    self._list(at_most_seconds=0.0)
                 case Lost():
                     self._connected = False
                     self._observe(hint)
@@ -166,7 +171,7 @@ class DockerFeed:
                     self._look_into(hint)
         self._look_again()
         if self._connected and self._clock() - self._listed_at >= self._resync_seconds:
-            self._list(at_most_seconds=self._resync_seconds)
+            self._list(everything=False)
 
     def _next_hints(self) -> list[Hint]:
         """Wait for hints, for a second at most; of several that ask for the same inspection the last one stays."""
@@ -186,6 +191,7 @@ class DockerFeed:
             return
         if event.action == "die":
             self._running.discard(event.container_id)
+            self._silences.end(event.container_id)
             self._observe(Died(event.container_id, int(event.attributes.get("exitCode") or 0), event.at))
             self._pending.append(_LookAgain(event.container_id, self._clock() + _AFTER_DEATH_SECONDS, _PENDING_LOOKS))
             return
@@ -195,7 +201,10 @@ class DockerFeed:
             self._inspect(event.container_id, CAUSES.get(event.action, "updated"), event.at)
 
     def _inspect(self, container_id: str, cause: str, at: float, look: int = 0) -> None:
-        container = self._ask(container_id)
+        try:
+            container = self._ask(container_id)
+        except Unanswered:
+            return
         if container is None:
             self._observe(Gone(container_id, at))
             return
@@ -210,9 +219,21 @@ class DockerFeed:
         self._pending = [one for one in self._pending if one.due > now]
         for one in due:
             self._inspect(one.container_id, "updated", now, one.look)
+        for container_id in self._silences.due(now):
+            self._inspect(container_id, "updated", now)
 
     def _ask(self, container_id: str) -> Container | None:
-        document = self._engine.inspect(container_id)
+        """Ask about a container; None when there is none. Raises Unanswered, also when it is not its turn yet."""
+        if self._silences.holds(container_id, self._clock()):
+            raise Unanswered(container_id)
+        try:
+            document = self._engine.inspect(container_id)
+        except Unanswered as error:
+            metrics.unanswered.inc()
+            if self._silences.begin(container_id, str(error), self._clock()):
+                log.warning("the engine gives no answer about a container", container=container_id, reason=str(error))
+            raise
+        self._silences.end(container_id)
         metrics.inspections.inc()
         if document is None:
             self._inspected_at.pop(container_id, None)
@@ -222,26 +243,34 @@ class DockerFeed:
         (self._running.add if container.running else self._running.discard)(container_id)
         return container
 
-    def _list(self, at_most_seconds: float) -> None:
-        """List, inspect what differs and a few of the others, and tell. With 0 seconds everything is inspected."""
+    def _list(self, *, everything: bool) -> None:
+        """List, inspect what differs and a few of the others, or everything, and tell."""
         listed = {one.id: one.fingerprint for one in self._engine.running()}
         differing = {one for one, fingerprint in listed.items() if self._fingerprints.get(one) != fingerprint}
         ended = self._fingerprints.keys() - listed.keys()
-        if at_most_seconds:
+        if not everything:
             metrics.reconciled.inc(len(differing | ended))
-        asked = listed.keys() if not at_most_seconds else differing | self._longest_unseen(listed.keys())
+        asked = listed.keys() if everything else differing | self._longest_unseen(listed.keys())
         # What ended is asked too: only the engine knows with which exit code.
-        answers = [self._ask(one) for one in sorted(asked | ended)]
+        answers = list(self._answers(asked | ended))
         now = self._clock()
-        self._observe(Listed(frozenset(listed), tuple(one for one in answers if one is not None), now))
+        self._observe(Listed(frozenset(listed), tuple(answers), now))
         self._fingerprints, self._listed_at = listed, now
         self._running &= listed.keys()
         self._inspected_at = {one: at for one, at in self._inspected_at.items() if one in listed}
+        self._silences.keep_only(frozenset(listed))
+
+    def _answers(self, asked: Iterable[str]) -> Iterator[Container]:
+        for container_id in sorted(asked):
+            with contextlib.suppress(Unanswered):
+                container = self._ask(container_id)
+                if container is not None:
+                    yield container
 
     def _longest_unseen(self, ids: Iterable[str]) -> set[str]:
         """Return as many containers as must be inspected now for all to be inspected within ten minutes."""
         ordered = sorted(ids, key=lambda one: self._inspected_at.get(one, 0.0))
-        share = self._resync_seconds / _FULL_ROUND_SECONDS
+        share = min(1.0, max(0.0, (self._clock() - self._listed_at) / _FULL_ROUND_SECONDS))
         return set(ordered[: math.ceil(len(ordered) * share)])
 
 
@@ -254,22 +283,3 @@ def list_once(engine: Engine, at: float, binding_prefix: str = DEFAULT_BINDING_P
     listed = frozenset(one.id for one in engine.running())
     documents = [engine.inspect(one) for one in sorted(listed)]
     return Listed(listed, tuple(read_container(one, binding_prefix) for one in documents if one is not None), at)
-
-
-def superseded_left_out(hints: list[Hint]) -> list[Hint]:
-    """Leave out an event when a later one asks for an inspection of the same container anyway.
-
-    Signals, deaths and starts are kept: they say more than that something changed. What comes before a reconnection is
-    kept too, for its order.
-    """
-    kept: list[Hint] = []
-    asked: set[str] = set()
-    for hint in reversed(hints):
-        if isinstance(hint, DockerEvent) and hint.action not in _NEVER_SUPERSEDED:
-            if hint.container_id in asked:
-                continue
-            asked.add(hint.container_id)
-        elif not isinstance(hint, DockerEvent):
-            asked.clear()
-        kept.append(hint)
-    return kept[::-1]

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from attrs import field, frozen
 
+from mooring.errors import Unavailable
 from mooring_register.containers import Inspected
 
 # Asked for by name: health checks alone would otherwise send three events (exec_*) per container and interval.
@@ -52,15 +53,19 @@ class DockerEvent:
         return self.time_nano / 1e9
 
 
+class Unanswered(Unavailable):
+    """The engine is there, and yet gives no answer about this one container."""
+
+
 class Events(Protocol):
-    """Events in order, as they come. Ends silently when the engine goes away: something may be missed then."""
+    """Events in order, as they come.
+
+    Ends silently when the connection does: the engine went away, a proxy cut what was idle, or nothing was heard for so
+    long that nobody may be there. Something may be missed then.
+    """
 
     def __iter__(self) -> Iterator[DockerEvent]:
-        """Iterate over the events.
-
-        Raises:
-            Unavailable: the connection broke.
-        """
+        """Iterate over the events."""
 
     def close(self) -> None:
         """End the iteration, from any thread; harmless when it has ended."""
@@ -76,7 +81,11 @@ class Engine(Protocol):
         """Return all containers that run, paused ones too."""
 
     def inspect(self, container_id: str) -> Inspected | None:
-        """Return everything about a container, running or not; None when there is none of that id."""
+        """Return everything about a container, running or not; None when there is none of that id.
+
+        Raises:
+            Unanswered: the engine answers other questions, but not this one.
+        """
 
     def events(self, since_nano: int) -> Events:
         """Return what happens to containers; what happened since `since_nano` (epoch, engine's clock) is replayed."""

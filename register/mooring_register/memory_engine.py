@@ -17,7 +17,7 @@ from typing import Any, Final
 from mooring.errors import Unavailable
 from mooring_register.containers import Inspected
 from mooring_register.draining import signal_number
-from mooring_register.engine import DockerEvent, Events, Identity, Summary
+from mooring_register.engine import DockerEvent, Events, Identity, Summary, Unanswered
 
 # As many as Docker keeps for those who ask for the past.
 _KEPT_EVENTS: Final = 256
@@ -41,6 +41,7 @@ class MemoryEngine:
         self._numbers = itertools.count(1)
         self._host_ports = itertools.count(_FIRST_HOST_PORT)
         self._failure = ""
+        self._stalled: set[str] = set()
         self._streams: list[_MemoryEvents] = []
 
     def identity(self) -> Identity:
@@ -62,6 +63,8 @@ class MemoryEngine:
         """See `Engine.inspect`."""
         with self._changed:
             self._check()
+            if container_id in self._stalled:
+                raise Unanswered(f"no answer about {container_id}")
             found = self._containers.get(container_id)
             return None if found is None else copy.deepcopy(found)
 
@@ -188,14 +191,24 @@ class MemoryEngine:
         with self._changed:
             self._failure = reason
             self._log.clear()
-            streams, self._streams = self._streams, []
-        for stream in streams:
-            stream.close()
+        self.cut()
 
     def recover(self) -> None:
         """Be within reach again."""
         with self._changed:
             self._failure = ""
+
+    def cut(self) -> None:
+        """End the streams of events, as a proxy does with those that are idle; nothing else happens."""
+        with self._changed:
+            streams, self._streams = self._streams, []
+        for stream in streams:
+            stream.close()
+
+    def stall(self, container_id: str, *, stalled: bool = True) -> None:
+        """Give no answer any more about a container, or give answers again."""
+        with self._changed:
+            (self._stalled.add if stalled else self._stalled.discard)(container_id)
 
     # Below, the condition variable is held.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from prometheus_client import Counter, Gauge
 
 docker_events = Counter("mooring_register_docker_events_total", "Docker events received", ["action"])
+subscriptions = Counter("mooring_register_docker_subscriptions_total", "Times that docker events were subscribed to")
+unanswered = Counter("mooring_register_unanswered_inspections_total", "Inspections that an engine did not answer")
 inspections = Counter("mooring_register_inspections_total", "Containers inspected")
 reconciled = Counter(
     "mooring_register_reconcile_differences_total", "Containers that a listing showed otherwise than the one before"

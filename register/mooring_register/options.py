@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from functools import reduce
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -11,13 +13,33 @@ import click
 from mooring.cli import Parsed, option
 from mooring_register.containers import DEFAULT_BINDING_PREFIX
 from mooring_register.filters import EXPECTED, parse_filter
+from mooring_register.docker_address import EXPECTED as EXPECTED_ENGINE
+from mooring_register.docker_address import DockerAddress, completed, parse_docker_address
+from mooring_register.docker_client import missing
 from mooring_register.naming import NameFrom
 from mooring_register.settings import DEFAULT_DOCKER, parse_ip
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS: Final = (
-    option("--docker", metavar="ADDRESS", help=f"The Docker engine to ask.  [default: {DEFAULT_DOCKER}]"),
+    option(
+        "--docker",
+        type=Parsed(parse_docker_address, "ADDRESS"),
+        callback=_completed,
+        help=f"The Docker engine to ask: {EXPECTED_ENGINE}.  [default: DOCKER_HOST, else {DockerAddress()}]",
+    ),
+
+def _completed(_context: click.Context, _option: click.Parameter, given: DockerAddress | None) -> DockerAddress:
+    """Return the engine to ask, whoever named it; what it needs is there."""
+    try:
+        address = completed(given, os.environ, str(Path.home() / ".docker"))
+    except SettingsError as error:
+        raise click.BadParameter(str(error)) from None
+    if lacking := list(missing(address)):
+        raise click.BadParameter("; ".join(lacking))
+    return address
+
+
     option("--host", metavar="NAME", help="This host's name in the registry.  [default: the engine's]"),
     option(
         "--ip",
@@ -69,7 +91,7 @@ def container_options(command: F) -> F:
 def container_settings(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what these options say, by the names of the fields of `Settings`."""
     return {
-        "docker": options["docker"] or DEFAULT_DOCKER,
+        "docker": options["docker"],
         "host": options["host"] or "",
         "ip": options["ip"] or "",
         "interface": options["interface"] or "",

@@ -13,11 +13,11 @@ from mooring.errors import SettingsError
 from mooring.etcd.address import SCHEME, EtcdAddress, parse_etcd_address
 from mooring.model import Address
 from mooring_register.containers import DEFAULT_BINDING_PREFIX
+from mooring_register.docker_address import OPTION, DockerAddress
 from mooring_register.filters import Filter
 from mooring_register.layouts.named import NATIVE, reason_against
 from mooring_register.naming import NameFrom
 
-DEFAULT_DOCKER: Final = "unix:///var/run/docker.sock"
 # etcd grants no shorter leases than 2 s, and three renewals must fit into one.
 LEAST_TTL_SECONDS: Final = 3
 
@@ -27,7 +27,7 @@ class Settings:
     """Everything that was asked for. `static` is None with the docker source."""
 
     registries: tuple[EtcdAddress, ...]
-    docker: str
+    docker: DockerAddress
     static: Path | None
     host: str
     ip: str
@@ -80,7 +80,7 @@ def problems(options: Mapping[str, Any]) -> Iterator[str]:
     for registry in registries:
         if reason := reason_against(layout, registry.prefix):
             yield f"--layout {layout} with --registry {registry}: {reason}"
-    if options["docker"] and options["static"]:
+    if options["docker"].named_by == OPTION and options["static"]:
         yield "--docker and --static exclude each other"
     yield from container_problems(options)
     if options["dry_run"] and options["withdraw"]:

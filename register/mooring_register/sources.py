@@ -14,6 +14,7 @@ from typing import Protocol
 from mooring.errors import SettingsError
 from mooring.threads import start
 from mooring_register.addresses import Policy
+from mooring_register.docker_address import DockerAddress
 from mooring_register.docker_engine import DockerEngine
 from mooring_register.docker_feed import DockerFeed, list_once
 from mooring_register.engine import Identity
@@ -44,8 +45,8 @@ class Source(Protocol):
 class DockerSource:
     """The containers of a Docker engine."""
 
-    def __init__(self, address: str, resync_seconds: float, binding_prefix: str) -> None:
-        self._engine = DockerEngine(address)
+    def __init__(self, address: DockerAddress, resync_seconds: float, binding_prefix: str) -> None:
+        self.engine = DockerEngine(address)
         self._resync_seconds = resync_seconds
         self._binding_prefix = binding_prefix
         self._feed: DockerFeed | None = None
@@ -141,7 +142,7 @@ def _ip(settings: Settings, identity: Identity) -> str:
     if settings.static is not None:
         return ""
     try:
-        return _told_by_the_network(identity)
+        return _told_by_the_network(settings.docker, identity)
     except SettingsError:
         # Only containers in the host's own network need it then, and those say that they lack it.
         if settings.internal:
@@ -149,7 +150,10 @@ def _ip(settings: Settings, identity: Identity) -> str:
         raise
 
 
-def _told_by_the_network(identity: Identity) -> str:
+def _told_by_the_network(docker: DockerAddress, identity: Identity) -> str:
+    if not docker.is_on_this_host:
+        reason = f"needed: nobody here knows the address of the host that {docker} is on; or --internal"
+        raise SettingsError("--ip", reason)
     # Docker gives a container its own host name unless it shares the host's network.
     if identity.host != host_name():
         reason = f"needed: this is {host_name()!r}, not in the network of the engine's host {identity.host!r}"

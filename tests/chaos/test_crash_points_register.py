@@ -14,6 +14,7 @@ from mooring.etcd.store import Removed, Store
 from mooring.keys import host_key
 from mooring.model import Address
 from mooring_register.containers import Container, Network
+from mooring_register.docker_address import DockerAddress
 from mooring_register.observations import Died, Gone, Signalled
 from mooring_register.settings import Settings
 from tests.chaos.crashing import (
@@ -267,7 +268,7 @@ def _hang_on_one_lease(site: Site) -> bool:
 def _settings(site: Site, *, ttl_seconds: int) -> Settings:
     return Settings(
         registries=(parse_etcd_address(site.address),),
-        docker="",
+        docker=DockerAddress(),
         static=site.file,
         host=site.host,
         ip="",

@@ -14,6 +14,7 @@ from docker.errors import APIError
 from mooring.errors import Unavailable
 from mooring.threads import start
 from mooring_register.containers import Container, read_container
+from mooring_register.docker_address import parse_docker_address
 from mooring_register.docker_engine import DockerEngine
 from mooring_register.engine import DockerEvent, Engine
 from mooring_register.memory_engine import MemoryEngine
@@ -58,7 +59,7 @@ class HttpBench(Bench):
     """The twin behind HTTP, asked by the real client."""
 
     def __init__(self, served: HttpEngine) -> None:
-        self.engine = DockerEngine(served.address)
+        self.engine = DockerEngine(parse_docker_address(served.address))
         self._served = served
 
     def run(self, name: str, labels: dict[str, str], environment: dict[str, str]) -> str:
@@ -76,7 +77,7 @@ class DockerBench(Bench):
     """A real engine; containers that a test leaves behind are removed."""
 
     def __init__(self, image: str) -> None:
-        self.engine = DockerEngine(ADDRESS)
+        self.engine = DockerEngine(parse_docker_address(ADDRESS))
         self._image = image
         self._client = docker.DockerClient(base_url=ADDRESS)
         self._made: list[str] = []
@@ -326,7 +327,7 @@ def test_several_threads(bench: Bench, namespace: str) -> None:
 def nobody(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     """Give an engine that does not answer: the twin, and the real client where no socket is."""
     if request.param == "docker":
-        return DockerEngine(f"unix://{tmp_path}/docker.sock")
+        return DockerEngine(parse_docker_address(f"unix://{tmp_path}/docker.sock"))
     twin = MemoryEngine(time.time)
     twin.fail()
     return twin

@@ -8,7 +8,8 @@ from mooring.errors import Unavailable, WorldError
 from mooring.etcd.memory import MemoryStore
 from mooring.etcd.store import Committed, Condition, KeyValue, Operation, Refused, Store
 from mooring_register.addresses import Policy
-from mooring_register.docker_feed import Connected, DockerFeed, Hint
+from mooring_register.docker_feed import DockerFeed
+from mooring_register.docker_hints import Connected, Hint
 from mooring_register.engine import DockerEvent, Engine
 from mooring_register.layouts.native import Native
 from mooring_register.memory_engine import MemoryEngine

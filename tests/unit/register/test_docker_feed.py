@@ -9,7 +9,8 @@ from attrs import evolve
 from mooring.threads import start
 from mooring_register.addresses import Policy
 from mooring_register.containers import Inspected
-from mooring_register.docker_feed import DockerFeed, list_once, superseded_left_out
+from mooring_register.docker_feed import DockerFeed, list_once
+from mooring_register.docker_hints import superseded_left_out
 from mooring_register.engine import DockerEvent
 from mooring_register.memory_engine import MemoryEngine
 from mooring_register.observations import Died, Listed, Lost, Observation, Signalled

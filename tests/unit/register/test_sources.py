@@ -7,6 +7,7 @@ from attrs import evolve
 
 from mooring.errors import SettingsError
 from mooring.model import Address
+from mooring_register.docker_address import DockerAddress
 from mooring_register.engine import Identity
 from mooring_register.host_network import host_name
 from mooring_register.settings import Settings
@@ -14,7 +15,7 @@ from mooring_register.sources import engine_id, policy_of
 
 SETTINGS = Settings(
     registries=(),
-    docker="",
+    docker=DockerAddress(),
     static=None,
     host="",
     ip="",
