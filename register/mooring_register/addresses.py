@@ -19,6 +19,7 @@ from mooring_register.containers import Container, PortMapping
 from mooring_register.filters import Filter
 from mooring_register.naming import NameFrom, is_ipv6
 from mooring_register.network_sharing import NoNetwork
+from mooring_register.templates import Wording
 
 NETWORK_LABEL: Final = "SERVICE_NETWORK"
 PORT_LABEL: Final = "SERVICE_PORT"
@@ -33,7 +34,8 @@ class Policy:
     """How this host registers: its name, its address for published ports, and which containers count.
 
     `internal` registers the containers' own addresses, of several those in `networks`, in that order; `explicit` only
-    what has a SERVICE_NAME. `ip_label` is the label that gives a container its address.
+    what has a SERVICE_NAME. `ip_label` is the label that gives a container its address. `wording` are the operator's
+    templates.
     """
 
     host: str
@@ -44,6 +46,7 @@ class Policy:
     name_from: NameFrom = NameFrom.IMAGE
     networks: tuple[str, ...] = ()
     ip_label: str = ""
+    wording: Wording = field(factory=Wording)
 
 
 @frozen(order=True)

@@ -52,6 +52,7 @@ class Container:
 
     id: str
     name: str
+    hostname: str = ""
     image: str = ""
     labels: Mapping[str, str] = field(factory=dict)
     environment: Mapping[str, str] = field(factory=dict)
@@ -84,6 +85,7 @@ def read_container(document: Inspected, binding_prefix: str = DEFAULT_BINDING_PR
     return Container(
         id=document["Id"],
         name=document.get("Name") or "",
+        hostname=config.get("Hostname") or "",
         image=config.get("Image") or "",
         labels=_beginning_with(DESCRIPTOR_PREFIX, labels),
         environment=_beginning_with(DESCRIPTOR_PREFIX, variables),

@@ -88,13 +88,16 @@ def read_descriptor(container: str, labels: Mapping[str, str], environment: Mapp
     return Descriptor(container, sayings, tuple(problems))
 
 
-def describe_port(descriptor: Descriptor, spot: Spot) -> PortDescriptor:
-    """Return what is said about one spot. Without a usable name or id it cannot be used; the rest falls back."""
+def describe_port(descriptor: Descriptor, spot: Spot, unsaid: Mapping[str, Said] | None = None) -> PortDescriptor:
+    """Return what is said about one spot. Without a usable name or id it cannot be used; the rest falls back.
+
+    `unsaid` are words that count unless the container says them.
+    """
     covering = _covering(descriptor, spot)
     named_by = {word: scope for scope, word in covering}.get("name")
     return describe(
         descriptor.container,
-        said_about(descriptor, spot),
+        {**(unsaid or {}), **said_about(descriptor, spot)},
         name_is_for_port=named_by is not None and named_by.breadth is Breadth.PORT,
         is_tcp=spot.proto == "tcp",
     )

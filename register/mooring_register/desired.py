@@ -10,16 +10,14 @@ from collections.abc import Iterator
 from attrs import evolve, field, frozen
 
 from mooring.errors import DescriptorError
-from mooring.keys import check_name
-from mooring.model import Instance, Json
-from mooring_register.addresses import Place, Policy, Reach, reach
+from mooring.model import Instance
+from mooring_register.addresses import Policy, Reach, reach
 from mooring_register.bindings import Wishes, read_wishes
 from mooring_register.containers import Container
 from mooring_register.descriptor import NO_PORT, Descriptor, Spot, describe_port, read_descriptor, spoken_of_in_vain
 from mooring_register.filters import reason_against
-from mooring_register.naming import further_id, grouped_service, is_ipv6, unsaid_service
-from mooring_register.naming import instance_id as default_id
 from mooring_register.network_sharing import NoNetwork
+from mooring_register.port_instances import Port, port_instances, spot_of
 from mooring_register.words import PortDescriptor
 
 
@@ -70,16 +68,14 @@ def _read_ports(container: Container, policy: Policy, reached: Reach) -> Reading
     problems = [*descriptor.problems, *_problems_elsewhere(descriptor, reached)]
     not_registered = [NotRegistered(name, f"{one.port}/{one.proto}", one.reason) for one in reached.unreachable]
     for place in reached.places:
-        said = describe_port(descriptor, _spot(place))
+        said = describe_port(descriptor, spot_of(place))
         problems += said.problems
         if reason := _reason_against(said, policy):
             not_registered.append(NotRegistered(name, f"{place.port}/{place.proto}", reason))
             continue
-        for named in _named(container, policy, place, said, is_group=is_group):
-            try:
-                instances.append(_instance(container, policy, place, said, named))
-            except DescriptorError as problem:
-                problems.append(problem)
+        found, wrong = port_instances(Port(container, policy, place, descriptor, said, is_group=is_group))
+        instances += found
+        problems += wrong
     not_registered += _nothing(descriptor, reached)
     return Reading(tuple(instances), problems=tuple(problems), not_registered=tuple(not_registered))
 
@@ -93,10 +89,6 @@ def _problems_elsewhere(descriptor: Descriptor, reached: Reach) -> Iterator[Desc
 
 def _bare_name(container: Container) -> str:
     return container.name.removeprefix("/")
-
-
-def _spot(place: Place) -> Spot:
-    return Spot(place.port, place.proto, 6 if is_ipv6(place.address.host) else 4)
 
 
 def _reason_against(said: PortDescriptor, policy: Policy) -> str:
@@ -116,68 +108,3 @@ def _nothing(descriptor: Descriptor, reached: Reach) -> Iterator[NotRegistered]:
         yield NotRegistered(descriptor.container, str(port), f"{label} speaks of it, but there is no such port")
     if not ports:
         yield NotRegistered(descriptor.container, "", "it has no port: none is exposed, none published")
-
-
-def _named(
-    container: Container, policy: Policy, place: Place, said: PortDescriptor, *, is_group: bool
-) -> Iterator[tuple[str, str]]:
-    """Yield service and id under each of a port's names. The first has registrator's id, the others tell theirs."""
-    first_id = _id(container, policy, place, said)
-    names = said.names or (unsaid_service(container, policy.name_from),)
-    for name in names:
-        service = grouped_service(name, place.port, is_group=is_group, is_for_port=said.name_is_for_port)
-        yield service, first_id if name == names[0] else further_id(first_id, service)
-
-
-def _instance(
-    container: Container, policy: Policy, place: Place, said: PortDescriptor, named: tuple[str, str]
-) -> Instance:
-    where = f"{_bare_name(container)}: port {place.port}/{place.proto}"
-    service, instance_id = named
-    return Instance(
-        service=check_name(where, service),
-        id=check_name(where, instance_id),
-        address=place.address,
-        port=place.port,
-        publish=said.publish,
-        container_address=place.container_address,
-        weight=said.weight,
-        tags=_tags(said, place),
-        attributes=said.attributes,
-        checks=said.checks,
-        http=_http(said, service),
-        kind=said.kind,
-        zone=said.zone,
-        host=policy.host,
-        container=container.id,
-        name=container.name,
-        image=container.image,
-        health=container.health,
-        started=container.started,
-    )
-
-
-def _http(said: PortDescriptor, service: str) -> dict[str, Json]:
-    """Return how it is reached by HTTP; the tag `rest` means under the service's name, and each word wins over it."""
-    implied: dict[str, Json] = {"path": f"/{service}", "strip": True, "ignore_case": True} if said.is_rest else {}
-    return implied | dict(said.http)
-
-
-def _id(container: Container, policy: Policy, place: Place, said: PortDescriptor) -> str:
-    if not said.id:
-        return default_id(
-            policy.host,
-            container.name,
-            place.port,
-            proto=place.proto,
-            address=place.address.host,
-            further=place.further,
-        )
-    # A given id is taken as it is, but it can name one place only.
-    return said.id if place.further is None else f"{said.id}:{place.further}"
-
-
-def _tags(said: PortDescriptor, place: Place) -> tuple[str, ...]:
-    if place.proto == "tcp" or place.proto in said.tags:
-        return said.tags
-    return (*said.tags, place.proto)

@@ -29,8 +29,7 @@ class NameFrom(StrEnum):
 
 def unsaid_service(container: Container, name_from: NameFrom) -> str:
     """Return the service of a container that says no name; what Compose did not start is named after its image."""
-    project = container.other_labels.get(_COMPOSE_PROJECT, "")
-    service = container.other_labels.get(_COMPOSE_SERVICE, "")
+    project, service = compose_labels(container)
     if name_from is NameFrom.COMPOSE and service:
         return service
     if name_from is NameFrom.COMPOSE_PROJECT and project and service:
@@ -38,6 +37,12 @@ def unsaid_service(container: Container, name_from: NameFrom) -> str:
     if name_from is NameFrom.CONTAINER:
         return container.name.removeprefix("/")
     return default_service(container.image, container.name)
+
+
+def compose_labels(container: Container) -> tuple[str, str]:
+    """Return the project and the service that Compose started a container for; empty where it did not."""
+    labels = container.other_labels
+    return labels.get(_COMPOSE_PROJECT, ""), labels.get(_COMPOSE_SERVICE, "")
 
 
 def default_service(image: str, container_name: str) -> str:

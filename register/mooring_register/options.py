@@ -10,24 +10,19 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from mooring.cli import Parsed, option
+from mooring.cli import Parsed, Several, option
+from mooring.errors import SettingsError
 from mooring_register.containers import DEFAULT_BINDING_PREFIX
-from mooring_register.filters import EXPECTED, parse_filter
 from mooring_register.docker_address import EXPECTED as EXPECTED_ENGINE
 from mooring_register.docker_address import DockerAddress, completed, parse_docker_address
 from mooring_register.docker_client import missing
+from mooring_register.filters import EXPECTED, parse_filter
 from mooring_register.naming import NameFrom
-from mooring_register.settings import DEFAULT_DOCKER, parse_ip
+from mooring_register.settings import parse_ip
+from mooring_register.templates import Wording, parse_attribute, parse_name, parse_tags, split_words
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_OPTIONS: Final = (
-    option(
-        "--docker",
-        type=Parsed(parse_docker_address, "ADDRESS"),
-        callback=_completed,
-        help=f"The Docker engine to ask: {EXPECTED_ENGINE}.  [default: DOCKER_HOST, else {DockerAddress()}]",
-    ),
 
 def _completed(_context: click.Context, _option: click.Parameter, given: DockerAddress | None) -> DockerAddress:
     """Return the engine to ask, whoever named it; what it needs is there."""
@@ -40,6 +35,13 @@ def _completed(_context: click.Context, _option: click.Parameter, given: DockerA
     return address
 
 
+_OPTIONS: Final = (
+    option(
+        "--docker",
+        type=Parsed(parse_docker_address, "ADDRESS"),
+        callback=_completed,
+        help=f"The Docker engine to ask: {EXPECTED_ENGINE}.  [default: DOCKER_HOST, else {DockerAddress()}]",
+    ),
     option("--host", metavar="NAME", help="This host's name in the registry.  [default: the engine's]"),
     option(
         "--ip",
@@ -75,6 +77,23 @@ def _completed(_context: click.Context, _option: click.Parameter, given: DockerA
         help="After what a service is named when its container does not say SERVICE_NAME.",
     ),
     option(
+        "--name-template",
+        type=Parsed(parse_name, "TEMPLATE"),
+        help="What a service is called, as Jinja2, such as '{{ compose.project }}-{{ service }}'.",
+    ),
+    option(
+        "--tags",
+        type=Parsed(parse_tags, "TEMPLATE[,TEMPLATE]"),
+        default="",
+        help="Tags that every instance has beside its container's, as Jinja2, such as 'eu,host-{{ hostname }}'.",
+    ),
+    option(
+        "--attribute",
+        multiple=True,
+        type=Several(parse_attribute, "KEY=TEMPLATE", split_words),
+        help="What a container's SERVICE_KEY says when the container does not, as Jinja2. Repeatable.",
+    ),
+    option(
         "--backend-prefix",
         metavar="PREFIX",
         default=DEFAULT_BINDING_PREFIX,
@@ -101,5 +120,6 @@ def container_settings(options: Mapping[str, Any]) -> dict[str, Any]:
         "explicit": options["explicit"],
         "filters": options["filter"],
         "name_from": NameFrom(options["name_from"]),
+        "wording": Wording(options["tags"] or (), options["name_template"], options["attribute"]),
         "backend_prefix": options["backend_prefix"],
     }

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from mooring.errors import SettingsError
 from mooring.etcd.address import SCHEME, EtcdAddress, parse_etcd_address
@@ -17,6 +17,7 @@ from mooring_register.docker_address import OPTION, DockerAddress
 from mooring_register.filters import Filter
 from mooring_register.layouts.named import NATIVE, reason_against
 from mooring_register.naming import NameFrom
+from mooring_register.templates import Wording
 
 # etcd grants no shorter leases than 2 s, and three renewals must fit into one.
 LEAST_TTL_SECONDS: Final = 3
@@ -45,6 +46,7 @@ class Settings:
     name_from: NameFrom = NameFrom.IMAGE
     backend_prefix: str = DEFAULT_BINDING_PREFIX
     layout: str = NATIVE
+    wording: Wording = field(factory=Wording)
 
 
 def parse_registry(text: str) -> EtcdAddress:

@@ -131,6 +131,7 @@ def policy_of(settings: Settings, identity: Identity) -> Policy:
         ip_label=settings.ip_label,
         filters=settings.filters,
         name_from=settings.name_from,
+        wording=settings.wording,
     )
 
 

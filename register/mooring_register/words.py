@@ -94,6 +94,11 @@ def is_ours(word: str) -> bool:
     return word in _WORDS or word.startswith((_CHECK_PREFIX, _HTTP_PREFIX))
 
 
+def is_said_once(word: str) -> bool:
+    """Whether a word (in lower case) tells a container apart from others, or from services, or says where it is."""
+    return word == _KIND or word in _WORDS - {"publish", "weight", "zone"}
+
+
 def check_spelling(label: str, word: str) -> None:
     """Look whether a label that says this word is read at all.
 

@@ -44,6 +44,18 @@ class Parsed(click.ParamType[object]):
             self.fail(str(error), param, ctx)
 
 
+class Several(Parsed):
+    """The values of a repeatable option that may have spaces in them: `split` divides the environment variable."""
+
+    def __init__(self, parse: Callable[[str], object], metavar: str, split: Callable[[str], list[str]]) -> None:
+        super().__init__(parse, metavar)
+        self._split = split
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Return the values that an environment variable holds."""
+        return self._split(rv)
+
+
 class Option(click.Option):
     """An option whose bad value is noted, so that the command can name all bad values together."""
 
