@@ -46,7 +46,7 @@ class DockerSource:
     """The containers of a Docker engine."""
 
     def __init__(self, address: DockerAddress, resync_seconds: float, binding_prefix: str) -> None:
-        self.engine = DockerEngine(address)
+        self._engine = DockerEngine(address)
         self._resync_seconds = resync_seconds
         self._binding_prefix = binding_prefix
         self._feed: DockerFeed | None = None
