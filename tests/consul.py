@@ -3,6 +3,7 @@
 Its program is the one that MOORING_TEST_CONSUL names, else `consul` on PATH; `.ci/consul` gets one.
 """
 
+import functools
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ PROGRAM = "MOORING_TEST_CONSUL"
 API_SECONDS = 10.0
 
 
+@functools.cache
 def why_no_consul() -> str | None:
     """Tell why no Consul can be started here; None if one can."""
     return None if _found() else f"there is no consul: neither {PROGRAM} nor PATH has one"
