@@ -15,7 +15,14 @@ from mooring_register.dry_run import print_what_would_be_written
 from mooring_register.layouts import named as layouts
 from mooring_register.options import container_options, container_settings
 from mooring_register.service import Service
-from mooring_register.settings import LEAST_TTL_SECONDS, Settings, parse_registry, problems
+from mooring_register.settings import (
+    DEFAULT_RESYNC_SECONDS,
+    DEFAULT_TTL_SECONDS,
+    LEAST_TTL_SECONDS,
+    Settings,
+    parse_registry,
+    problems,
+)
 
 
 @click.command(cls=Command, check=problems)
@@ -42,14 +49,14 @@ from mooring_register.settings import LEAST_TTL_SECONDS, Settings, parse_registr
     "--ttl",
     type=click.IntRange(LEAST_TTL_SECONDS),
     metavar="SECONDS",
-    default=15,
+    default=DEFAULT_TTL_SECONDS,
     help="How long what is written outlives a register that died.",
 )
 @option(
     "--resync",
     type=click.FloatRange(1),
     metavar="SECONDS",
-    default=60,
+    default=DEFAULT_RESYNC_SECONDS,
     help="How often everything is compared, although nothing seems to have happened.",
 )
 @option(

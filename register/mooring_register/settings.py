@@ -21,6 +21,8 @@ from mooring_register.templates import Wording
 
 # etcd grants no shorter leases than 2 s, and three renewals must fit into one.
 LEAST_TTL_SECONDS: Final = 3
+DEFAULT_TTL_SECONDS: Final = 15
+DEFAULT_RESYNC_SECONDS: Final = 60
 
 
 @frozen(kw_only=True)
@@ -35,11 +37,11 @@ class Settings:
     interface: str
     internal: bool
     explicit: bool
-    ttl_seconds: int
-    resync_seconds: float
+    ttl_seconds: int = DEFAULT_TTL_SECONDS
+    resync_seconds: float = DEFAULT_RESYNC_SECONDS
     admin: Address
-    admin_file: Path | None
-    withdraw_on_exit: bool
+    admin_file: Path | None = None
+    withdraw_on_exit: bool = False
     networks: tuple[str, ...] = ()
     ip_label: str = ""
     filters: tuple[Filter, ...] = ()

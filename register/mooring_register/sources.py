@@ -46,19 +46,19 @@ class DockerSource:
     """The containers of a Docker engine."""
 
     def __init__(self, address: DockerAddress, resync_seconds: float, binding_prefix: str) -> None:
-        self._engine = DockerEngine(address)
+        self.engine = DockerEngine(address)
         self._resync_seconds = resync_seconds
         self._binding_prefix = binding_prefix
         self._feed: DockerFeed | None = None
 
     def identity(self) -> Identity:
         """See `Source.identity`."""
-        return self._engine.identity()
+        return self.engine.identity()
 
     def start(self, host: str, observe: Observe) -> None:  # noqa: ARG002 -- containers do not know their host's name
         """See `Source.start`."""
         self._feed = DockerFeed(
-            self._engine,
+            self.engine,
             observe,
             resync_seconds=self._resync_seconds,
             clock=time.time,
@@ -69,7 +69,7 @@ class DockerSource:
 
     def once(self, host: str) -> Observation:  # noqa: ARG002 -- the same
         """See `Source.once`."""
-        return list_once(self._engine, time.time(), self._binding_prefix)
+        return list_once(self.engine, time.time(), self._binding_prefix)
 
     def stop(self) -> None:
         """See `Source.stop`."""
@@ -107,6 +107,11 @@ def source_of(settings: Settings) -> Source:
     """Return the source that was asked for, without contacting it."""
     if settings.static is not None:
         return StaticSource(settings.static)
+    return docker_source_of(settings)
+
+
+def docker_source_of(settings: Settings) -> DockerSource:
+    """Return the engine's containers as a source, without contacting the engine."""
     return DockerSource(settings.docker, settings.resync_seconds, settings.backend_prefix)
 
 

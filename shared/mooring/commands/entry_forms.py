@@ -9,13 +9,13 @@ from typing import Final, TypeAlias
 
 from attrs import frozen
 
-from mooring.commands.tables import Columns, harmless, moment
 from mooring.documents import load
 from mooring.entries import Entry, decode_entry
 from mooring.errors import EntryError
 from mooring.facts import InstanceFact, SettingFact, SourceLost, SourceRecovered, seen_docker
 from mooring.model import Json
 from mooring.redis.stream import RawEntry
+from mooring.tables import Columns, harmless, moment
 
 TITLES: Final = ("sequence", "time", "type", "service", "id", "address", "state", "cause", "source", "delay")
 

@@ -17,7 +17,6 @@ from mooring.commands.choosing import Choice, Since, parse_since
 from mooring.commands.entry_forms import TITLES, Notice, document, json_line, lines_of, read
 from mooring.commands.reading import begin, go_on
 from mooring.commands.stream_options import stream_options
-from mooring.commands.tables import Columns
 from mooring.commands.tailing import NO_STREAM, Cursor, Told
 from mooring.errors import InvalidInput, Unavailable
 from mooring.facts import FACT_TYPES
@@ -25,6 +24,7 @@ from mooring.keys import RedisNames
 from mooring.redis.client import RedisStream
 from mooring.redis.stream import StreamReader
 from mooring.selector import Selector, parse_selector
+from mooring.tables import Columns
 
 NEWEST: Final = 20
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Final
 
 from mooring.commands.overview import Overview, ProxyStanding, ServiceStanding, SourceStanding
-from mooring.commands.tables import duration
 from mooring.model import State
+from mooring.tables import duration
 
 # A proxy announces itself every second, and what it lacks for less than a few is on its way.
 LAG_SECONDS: Final = 3.0

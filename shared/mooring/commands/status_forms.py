@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from mooring.commands.overview import Overview, ProxyStanding
-from mooring.commands.tables import duration, harmless, moment, table
+from mooring.tables import duration, harmless, moment, table
 
 # What is on one screen is read; --json has the rest.
 MOST_ROWS: Final = 15

@@ -15,7 +15,6 @@ from mooring.catalog import Catalog
 from mooring.cli import Command, option, stop_with
 from mooring.commands.entry_forms import json_line
 from mooring.commands.stream_options import stream_options
-from mooring.commands.tables import harmless
 from mooring.commands.tailing import NO_STREAM
 from mooring.errors import InvalidInput, Unavailable
 from mooring.keys import RedisNames
@@ -23,6 +22,7 @@ from mooring.redis.client import RedisStream
 from mooring.redis.history import Report, objections, port_objections, report_of
 from mooring.redis.stream import StreamReader
 from mooring.redis.whole import Whole, read_whole
+from mooring.tables import harmless
 
 # A long row of facts is written in several steps, and the ports follow with the last. Damage is still there a moment
 # later; whatever is on its way has arrived.

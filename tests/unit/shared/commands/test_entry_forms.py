@@ -13,13 +13,13 @@ from hypothesis import given
 
 from mooring.commands.choosing import Choice
 from mooring.commands.entry_forms import TITLES, Notice, Unreadable, document, json_line, lines_of, read, row, text
-from mooring.commands.tables import Columns, harmless
 from mooring.documents import encode_instance
 from mooring.entries import Entry, encode_entry
 from mooring.facts import EpochBegan, Fact, InstanceAdded, SettingChanged, SettingRemoved
 from mooring.model import Address, Instance, Json
 from mooring.redis.stream import RawEntry
 from mooring.selector import parse_selector
+from mooring.tables import Columns, harmless
 from tests.strategies import entries
 from tests.unit.shared.commands.making import raw_of
 

@@ -6,7 +6,7 @@ from datetime import UTC
 
 import pytest
 
-from mooring.commands.tables import Columns, duration, harmless, moment
+from mooring.tables import Columns, duration, harmless, moment
 
 
 def test_columns_only_get_wider() -> None:
