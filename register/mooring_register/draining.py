@@ -1,4 +1,7 @@
-"""Which signal announces a container's end, and for how long that announcement is believed. Pure.
+"""What announces a container's end, and for how long that announcement is believed. Pure.
+
+`mooring stop` announces an end before it stops anything, and says it again as long as it waits: whatever becomes of
+that command, what it said last runs out.
 
 Docker emits `kill` after the signal was sent, so draining by it is best effort. HUP, WINCH and USR1 never drain, not
 even a container that declares one of them as its stop signal: they are what people send to reload, and draining a
@@ -11,6 +14,8 @@ import re
 import signal
 from typing import Final
 
+from attrs import evolve, frozen
+
 DEFAULT_STOP_SIGNAL: Final = "SIGTERM"
 # Docker's own default of `docker stop --time`.
 DEFAULT_STOP_TIMEOUT_SECONDS: Final = 10.0
@@ -20,6 +25,9 @@ DRAIN_MARGIN_SECONDS: Final = 5.0
 # What Docker calls RTMIN and RTMAX on Linux, whatever this process's C library reserves for itself.
 _RTMIN: Final = 34
 _RTMAX: Final = 64
+SURVIVED: Final = "survived its stop signal"
+NOT_STOPPED: Final = "was not stopped after all"
+
 _RELOADS: Final = frozenset({signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1})
 _REALTIME = re.compile(r"RTM(?P<end>IN|AX)(?P<offset>[+-]\d+)?")
 
@@ -44,6 +52,23 @@ def announces_end(sent: str, stop_signal: str) -> bool:
     return number is not None and number not in _RELOADS and number == signal_number(stop_signal)
 
 
-def draining_until(signalled_at: float, stop_timeout_seconds: float) -> float:
-    """Return the time (epoch seconds) until which the announcement is believed; still running then means `up`."""
-    return signalled_at + stop_timeout_seconds + DRAIN_MARGIN_SECONDS
+@frozen
+class Drain:
+    """An end that was announced: until when that is believed (epoch seconds), and the cause of being up again then."""
+
+    until: float
+    otherwise: str
+
+
+def after_signal(earlier: Drain | None, signalled_at: float, stop_timeout_seconds: float) -> Drain:
+    """Return the drain of a container that was sent its stop signal; still running at its end, it is up again."""
+    return _longer(earlier, Drain(signalled_at + stop_timeout_seconds + DRAIN_MARGIN_SECONDS, SURVIVED))
+
+
+def after_announcement(earlier: Drain | None, until: float) -> Drain:
+    """Return the drain of a container of which somebody said that he will stop it, and before when."""
+    return _longer(earlier, Drain(until, NOT_STOPPED))
+
+
+def _longer(earlier: Drain | None, drain: Drain) -> Drain:
+    return drain if earlier is None or earlier.until <= drain.until else evolve(drain, until=earlier.until)

@@ -59,6 +59,15 @@ class Signalled:
 
 
 @frozen
+class StopAnnounced:
+    """Somebody said that he will stop a container, and before when; it is not to be given anything new."""
+
+    container_id: str
+    until: float
+    at: float
+
+
+@frozen
 class Lost:
     """The source does not answer. Nothing follows from that about its containers."""
 
@@ -83,4 +92,4 @@ class Unreadable:
     at: float
 
 
-Observation: TypeAlias = Listed | Inspected | Died | Gone | Signalled | Lost | Declared | Unreadable
+Observation: TypeAlias = Listed | Inspected | Died | Gone | Signalled | StopAnnounced | Lost | Declared | Unreadable

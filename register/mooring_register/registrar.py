@@ -5,8 +5,8 @@ wanted now. Which instances vanished between two states is told by `withdrawals`
 at all until the source was listed once: before that, withdrawing what a predecessor wrote would be guessing.
 
 A container is published while it runs, is not paused and not unhealthy; with a HEALTHCHECK it is `starting` until it
-is healthy. Announced to end (its stop signal was sent) it is `draining`, until the announcement has proved wrong. Its
-bindings stand as long as it runs: also an unhealthy one needs what it asks for.
+is healthy. Announced to end (its stop signal was sent, or somebody says that he will stop it) it is `draining`, until
+the announcement has proved wrong. Its bindings stand as long as it runs: also an unhealthy one needs what it asks for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mooring.errors import DescriptorError, InvalidInput
 from mooring.model import Binding, Instance
 from mooring_register.addresses import Policy
 from mooring_register.desired import NotRegistered, read
-from mooring_register.draining import announces_end, draining_until
+from mooring_register.draining import Drain, after_announcement, after_signal, announces_end
 from mooring_register.known_containers import Known, bound, cause_against, joined, shown
 from mooring_register.observations import (
     Declared,
@@ -31,12 +31,14 @@ from mooring_register.observations import (
     Lost,
     Observation,
     Signalled,
+    StopAnnounced,
     Unreadable,
 )
 
 Key: TypeAlias = tuple[str, str]
 
 RECONCILED: Final = "reconciled"
+STOPPING: Final = "stopping"
 
 
 @frozen
@@ -51,12 +53,12 @@ class Withdrawal:
 class Registrar:
     """Everything known of one host. `departed` are the containers that ended in the last `apply`, with the reason.
 
-    `draining` holds until when (epoch seconds) a container's announced end is believed.
+    `draining` holds the announced ends of containers, by container.
     """
 
     policy: Policy
     containers: Mapping[str, Known] = field(factory=dict)
-    draining: Mapping[str, float] = field(factory=dict)
+    draining: Mapping[str, Drain] = field(factory=dict)
     departed: Mapping[str, Withdrawal] = field(factory=dict)
     declared: tuple[Instance, ...] = ()
     declared_problems: tuple[InvalidInput, ...] = ()
@@ -102,6 +104,8 @@ def _after(state: Registrar, observation: Observation) -> Registrar:
             return _without(state, container_id, Withdrawal("removed", at))
         case Signalled():
             return _signalled(state, observation)
+        case StopAnnounced():
+            return _stop_announced(state, observation)
         case Lost(reason, at):
             since = at if state.lost_since is None else state.lost_since
             return evolve(state, lost_since=since, lost_reason=reason)
@@ -158,7 +162,7 @@ def _without(state: Registrar, container_id: str, why: Withdrawal) -> Registrar:
     return evolve(
         state,
         containers={known_id: known for known_id, known in state.containers.items() if known_id != container_id},
-        draining={known_id: until for known_id, until in state.draining.items() if known_id != container_id},
+        draining={known_id: drain for known_id, drain in state.draining.items() if known_id != container_id},
         departed={**state.departed, container_id: why},
     )
 
@@ -183,20 +187,35 @@ def _signalled(state: Registrar, signalled: Signalled) -> Registrar:
         return state
     if not announces_end(signalled.signal, known.container.stop_signal):
         return state
-    until = draining_until(signalled.at, known.container.stop_timeout_seconds)
+    earlier = state.draining.get(signalled.container_id)
+    drain = after_signal(earlier, signalled.at, known.container.stop_timeout_seconds)
+    return _draining(state, known, drain, signalled.at)
+
+
+def _stop_announced(state: Registrar, announced: StopAnnounced) -> Registrar:
+    known = state.containers.get(announced.container_id)
+    if known is None:
+        return state
+    drain = after_announcement(state.draining.get(announced.container_id), announced.until)
+    # Said again and again, it began when it was said first.
+    return _draining(state, known, drain, known.seen if known.cause == STOPPING else announced.at)
+
+
+def _draining(state: Registrar, known: Known, drain: Drain, seen: float) -> Registrar:
+    container_id = known.container.id
     return evolve(
         state,
-        draining={**state.draining, signalled.container_id: until},
-        containers={**state.containers, signalled.container_id: evolve(known, cause="stopping", seen=signalled.at)},
+        draining={**state.draining, container_id: drain},
+        containers={**state.containers, container_id: evolve(known, cause=STOPPING, seen=seen)},
     )
 
 
 def _wanted(state: Registrar, now: float) -> Registrar:
     """Work out anew what is wanted, after something changed."""
-    draining = {one: until for one, until in state.draining.items() if until > now}
+    draining = {one: drain for one, drain in state.draining.items() if drain.until > now}
     containers = dict(state.containers)
     for one in state.draining.keys() - draining.keys():
-        containers[one] = evolve(containers[one], cause="survived its stop signal", seen=now)
+        containers[one] = evolve(containers[one], cause=state.draining[one].otherwise, seen=now)
     running = {one: known.container for one, known in containers.items()}
     containers = {
         one: bound(shown(joined(known, running, state.policy, now), is_draining=one in draining), running, state.policy)

@@ -27,12 +27,14 @@ from mooring.threads import start
 from mooring_register import metrics
 from mooring_register.addresses import Policy
 from mooring_register.engine import Identity
+from mooring_register.observations import StopAnnounced
 from mooring_register.owner import Owner
 from mooring_register.ownership import Claim
 from mooring_register.registrar import Registrar
 from mooring_register.registries import Registry, registry_at
 from mooring_register.settings import Settings
 from mooring_register.sources import engine_id, policy_of, source_of
+from mooring_register.stop.announcement import PATH, answer_to, decode_announcement, encode_answer
 from mooring_register.writers.writer import RegistryWriter, Terms
 
 log = get_logger()
@@ -183,12 +185,26 @@ class Service:
 
     def _admin(self) -> Admin:
         try:
-            admin = Admin(self._settings.admin, ready=self._ready, state=self._state, file=self._settings.admin_file)
+            admin = Admin(
+                self._settings.admin,
+                ready=self._ready,
+                state=self._state,
+                file=self._settings.admin_file,
+                orders={PATH: self._stop_announced},
+            )
         except OSError as error:
             raise SettingsError("--admin", f"{self._settings.admin}: {error.strerror}") from None
         admin.start()
         log.info("admin server listens", address=str(admin.address))
         return admin
+
+    def _stop_announced(self, document: object) -> Mapping[str, object]:
+        announcement = decode_announcement(document)
+        now = time.time()
+        self._owner.observe(StopAnnounced(announcement.container_id, now + announcement.seconds, now))
+        deliveries = [writer.mailbox.written() for writer in self._writers]
+        written = [None if delivery is None else delivery.instances for delivery in deliveries]
+        return encode_answer(answer_to(announcement, self._owner.state, written))
 
     def _ready(self) -> str | None:
         if self._identity is None:

@@ -1,7 +1,8 @@
 """The small HTTP server of each long-running command: is it alive, is it ready, what is its state.
 
 `/healthz` says that the process answers, `/readyz` that its work is complete (503 with the reason until then),
-`/metrics` is for Prometheus, `/state` is a JSON view for people. It only reads; it runs on threads of its own.
+`/metrics` is for Prometheus, `/state` is a JSON view for people. It runs on threads of its own, and only reads, but for
+the orders that a command may take: those are POSTed as JSON, and only by somebody on this very machine.
 
 Where it listens can be told in a file (`--admin-file`), for those who cannot know the port: `mooring.healthcheck`.
 """
@@ -20,23 +21,35 @@ from threading import Thread
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from mooring.errors import SettingsError
+from mooring.errors import InvalidInput, SettingsError
 from mooring.model import Address
 
 Ready = Callable[[], str | None]
 State = Callable[[], Mapping[str, object]]
+Order = Callable[[object], Mapping[str, object]]
+
+_MOST_ORDER_BYTES = 64 * 1024
 
 
 class Admin:
     """Serves on `address` (port 0: any free one) from `start` to `stop`, and keeps `file` saying where.
 
     `ready` returns None, or the reason why not; `state` returns a mapping that json can write. Both are called from
-    other threads than the owner's and must only read what is safe to read from there.
+    other threads than the owner's and must only read what is safe to read from there. So is an order, of `orders` by
+    path: it is given what was posted, and returns what json can write, or raises `InvalidInput`.
     """
 
-    def __init__(self, address: Address, *, ready: Ready, state: State, file: Path | None = None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        ready: Ready,
+        state: State,
+        file: Path | None = None,
+        orders: Mapping[str, Order] | None = None,
+    ) -> None:
         self._file = file
-        self._server = _server_on(address, ready, state)
+        self._server = _server_on(address, ready, state, orders or {})
         self._thread = Thread(target=self._server.serve_forever, name="admin", daemon=True)
 
     @property
@@ -75,7 +88,7 @@ def _replace(file: Path, text: str) -> None:
         raise SettingsError("--admin-file", f"{file}: {error.strerror}") from None
 
 
-def _server_on(address: Address, ready: Ready, state: State) -> ThreadingHTTPServer:
+def _server_on(address: Address, ready: Ready, state: State, orders: Mapping[str, Order]) -> ThreadingHTTPServer:
     class Server(ThreadingHTTPServer):
         address_family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
 
@@ -95,6 +108,10 @@ def _server_on(address: Address, ready: Ready, state: State) -> ThreadingHTTPSer
                 case _:
                     self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"try /healthz /readyz /metrics /state\n")
 
+        def do_POST(self) -> None:
+            status, answer = _carried_out(orders.get(self.path), self)
+            self._answer(status, "application/json", json.dumps(answer).encode() + b"\n")
+
         def _answer(self, status: HTTPStatus, kind: str, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Type", kind)
@@ -106,3 +123,24 @@ def _server_on(address: Address, ready: Ready, state: State) -> ThreadingHTTPSer
             """Probes ask every few seconds; they are not worth a line each."""
 
     return Server((address.host, address.port), Request)
+
+
+def _carried_out(order: Order | None, request: BaseHTTPRequestHandler) -> tuple[HTTPStatus, Mapping[str, object]]:
+    """Carry out what was ordered; return the status and the answer."""
+    if order is None:
+        return HTTPStatus.NOT_FOUND, {"problem": "there is no such order"}
+    # A browser on this machine could be talked into posting, but not as JSON without asking first.
+    if not is_on_this_machine(str(request.client_address[0]), str(request.connection.getsockname()[0])):
+        return HTTPStatus.FORBIDDEN, {"problem": "orders are taken from this very machine only"}
+    if request.headers.get_content_type() != "application/json":
+        return HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"problem": "an order is JSON, and says so"}
+    try:
+        length = int(request.headers.get("Content-Length", ""))
+        return HTTPStatus.OK, order(json.loads(request.rfile.read(min(length, _MOST_ORDER_BYTES))))
+    except (ValueError, RecursionError, InvalidInput) as error:
+        return HTTPStatus.BAD_REQUEST, {"problem": str(error)}
+
+
+def is_on_this_machine(peer: str, own: str) -> bool:
+    """Whether somebody who calls from there to our address is here: who calls himself does so from where he calls."""
+    return peer == own or Address(peer, 0).is_loopback

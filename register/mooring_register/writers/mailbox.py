@@ -55,6 +55,12 @@ class Mailbox:
         with self._changed:
             return self._latest
 
+    def written(self) -> Delivery | None:
+        """Return the latest delivery if the registry holds what it wants, else None."""
+        with self._changed:
+            latest = self._latest
+            return latest if latest is not None and latest.number == self._settled else None
+
     def wait(self, seconds: float) -> None:
         """Wait until something is delivered that is not settled, or somebody wakes us, but not for longer."""
         with self._changed:

@@ -2,7 +2,15 @@
 
 import pytest
 
-from mooring_register.draining import announces_end, draining_until, signal_number
+from mooring_register.draining import (
+    NOT_STOPPED,
+    SURVIVED,
+    Drain,
+    after_announcement,
+    after_signal,
+    announces_end,
+    signal_number,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,5 +60,13 @@ def test_announces_end(sent: str, stop_signal: str, drains: bool) -> None:
 
 
 def test_draining_ends() -> None:
-    """The announcement is believed until Docker would have killed the container, and five seconds more."""
-    assert draining_until(1000.0, 10.0) == 1015.0
+    """A stop signal is believed until Docker would have killed the container, and five seconds more."""
+    assert after_signal(None, 1000.0, 10.0) == Drain(1015.0, SURVIVED)
+
+
+def test_of_two_announced_ends_the_later_counts() -> None:
+    """Announced again, an end is never believed for less long than before, whether by a signal or by a word."""
+    announced = after_announcement(Drain(1015.0, SURVIVED), 1005.0)
+    assert announced == Drain(1015.0, NOT_STOPPED)
+    assert after_announcement(announced, 1020.0).until == 1020.0
+    assert after_signal(after_announcement(None, 1060.0), 1000.0, 10.0) == Drain(1060.0, SURVIVED)

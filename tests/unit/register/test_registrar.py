@@ -16,6 +16,7 @@ from mooring_register.observations import (
     Lost,
     Observation,
     Signalled,
+    StopAnnounced,
     Unreadable,
 )
 from mooring_register.registrar import Registrar, Withdrawal, apply, withdrawals
@@ -151,6 +152,35 @@ def test_reconcile_keeps_draining_until_its_time() -> None:
     still = after(Listed(frozenset({"c1"}), (evolve(WEB, health="healthy"),), 1013.9), state=draining, now=1013.9)
     over = after(state=still, now=1014.0)
     assert [one.state for one in still.instances.values()] == [State.DRAINING]
+    assert published(over) == [("h:web.1:80", State.UP, "survived its stop signal")]
+
+
+def test_an_announced_stop_drains() -> None:
+    """Whoever says that he will stop a container has it drained at once; said again, nothing new is told."""
+    draining = after(StopAnnounced("c1", 1005.0, 1000.0), state=UP)
+    again = after(StopAnnounced("c1", 1006.0, 1001.0), state=draining, now=1001.0)
+    assert published(draining) == [("h:web.1:80", State.DRAINING, "stopping")]
+    assert draining.instances[KEY].seen_docker == 1000.0
+    assert again.instances == draining.instances
+    stopped = after(Died("c1", 143, 1002.0), state=again, now=1002.0)
+    assert withdrawals(again, stopped, 1002.0) == {KEY: Withdrawal("stopped", 1002.0)}
+
+
+def test_an_announced_stop_that_does_not_come_is_forgotten() -> None:
+    """Nobody drains for somebody who fell silent, nor is a container known by having been announced."""
+    draining = after(StopAnnounced("c1", 1005.0, 1000.0), StopAnnounced("c2", 1005.0, 1000.0), state=UP)
+    over = after(state=draining, now=1005.0)
+    assert published(over) == [("h:web.1:80", State.UP, "was not stopped after all")]
+    assert list(over.containers) == ["c1"]
+    assert over.draining == {}
+
+
+def test_an_announced_stop_and_its_signal_are_one_end() -> None:
+    """The stop signal that follows prolongs what the announcement began."""
+    state = after(StopAnnounced("c1", 1005.0, 1000.0), Signalled("c1", "15", 1003.0), state=UP, now=1003.0)
+    later = after(state=state, now=1017.9)
+    over = after(state=later, now=1018.0)
+    assert later.instances == state.instances
     assert published(over) == [("h:web.1:80", State.UP, "survived its stop signal")]
 
 

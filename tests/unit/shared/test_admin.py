@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mooring.admin import Admin
-from mooring.errors import SettingsError
+from mooring.admin import Admin, is_on_this_machine
+from mooring.errors import DocumentError, SettingsError
 from mooring.healthcheck import main as check_health
 from mooring.healthcheck import verdict
 from mooring.model import Address
@@ -37,7 +37,19 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def admin(part: Part, file: Path) -> Iterator[Admin]:
     """Serve the part's state on a free port."""
-    served = Admin(Address("127.0.0.1", 0), ready=lambda: part.reason, state=lambda: {"instances": 3}, file=file)
+
+    def double(document: object) -> dict[str, object]:
+        if not isinstance(document, int):
+            raise DocumentError("/double", f"expected a number, got {document!r}")
+        return {"doubled": 2 * document}
+
+    served = Admin(
+        Address("127.0.0.1", 0),
+        ready=lambda: part.reason,
+        state=lambda: {"instances": 3},
+        file=file,
+        orders={"/double": double},
+    )
     served.start()
     yield served
     served.stop()
@@ -51,6 +63,59 @@ def _get(admin: Admin, path: str) -> tuple[int, str]:
         return answer.status, answer.read().decode()
     finally:
         connection.close()
+
+
+def _post(admin: Admin, path: str, body: str, kind: str = "application/json") -> tuple[int, dict[str, object]]:
+    connection = HTTPConnection(admin.address.host, admin.address.port, timeout=5)
+    try:
+        connection.request("POST", path, body, {"Content-Type": kind})
+        answer = connection.getresponse()
+        document: dict[str, object] = json.loads(answer.read())
+        return answer.status, document
+    finally:
+        connection.close()
+
+
+def test_an_order_is_carried_out(admin: Admin) -> None:
+    """What is posted as JSON reaches the command, and its answer comes back."""
+    assert _post(admin, "/double", "21") == (200, {"doubled": 42})
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kind", "status", "problem"),
+    [
+        ("/state", "21", "application/json", 404, "no such order"),
+        ("/double", "21", "text/plain", 415, "an order is JSON"),
+        ("/double", "{", "application/json", 400, "Expecting property name"),
+        ("/double", "[" * 60_000, "application/json", 400, "recursion"),
+        ("/double", '"' + "x" * 70_000 + '"', "application/json", 400, "Unterminated string"),
+        ("/double", '"x"', "application/json", 400, "/double: expected a number, got 'x'"),
+    ],
+    ids=["unknown", "not JSON", "broken", "deep", "long", "wrong"],
+)
+def test_an_order_that_makes_no_sense_is_refused_with_the_reason(
+    admin: Admin, path: str, body: str, kind: str, status: int, problem: str
+) -> None:
+    """A browser that was talked into posting sends no JSON; everything else is told what is wrong."""
+    answered, document = _post(admin, path, body, kind)
+    assert answered == status
+    assert problem in str(document["problem"])
+
+
+@pytest.mark.parametrize(
+    ("peer", "own", "is_here"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.9", "127.0.0.1", True),
+        ("::1", "::1", True),
+        ("10.0.0.5", "10.0.0.5", True),
+        ("10.0.0.6", "10.0.0.5", False),
+        ("fe80::1%eth0", "fe80::2", False),
+    ],
+)
+def test_orders_are_taken_from_this_machine_only(peer: str, own: str, is_here: bool) -> None:
+    """Wherever an admin server listens, only its own machine tells it what to do."""
+    assert is_on_this_machine(peer, own) is is_here
 
 
 def test_alive_is_said_whatever_the_state(admin: Admin) -> None:

@@ -1,0 +1,90 @@
+"""What `mooring stop` says to a register, and what that answers."""
+
+from collections.abc import Mapping
+
+import pytest
+from attrs import evolve
+
+from mooring.errors import DocumentError
+from mooring.model import Address, Instance, State
+from mooring_register.addresses import Policy
+from mooring_register.containers import Container, PortMapping
+from mooring_register.observations import Listed
+from mooring_register.registrar import Key, Registrar, apply
+from mooring_register.stop.announcement import (
+    Announcement,
+    Answer,
+    answer_to,
+    decode_announcement,
+    decode_answer,
+    encode_announcement,
+    encode_answer,
+)
+
+WEB = Container(id="c1", name="/web.1", image="web", ports=(PortMapping(80, "tcp", "0.0.0.0", 32768),))
+LISTED = apply(Registrar(policy=Policy(host="h", ip="10.0.0.1")), [Listed(frozenset({"c1"}), (WEB,), 900.0)], 900.0)
+SAID = Announcement("c1", 5.0)
+FIELDS = ("web|h:web.1:80",)
+
+
+def holding(state: State) -> Mapping[Key, Instance]:
+    """Return what a registry holds: the container's instance in that state, and another one's."""
+    one = Instance(service="web", id="h:web.1:80", address=Address("10.0.0.1", 32768), state=state)
+    other = evolve(one, id="h:web.2:80", state=State.UP)
+    return {one.key: one, other.key: other}
+
+
+def test_an_announcement_is_read_as_it_was_written() -> None:
+    """What the one side says is what the other understands."""
+    assert decode_announcement(encode_announcement(SAID)) == SAID
+
+
+@pytest.mark.parametrize(
+    "document",
+    [None, [], {}, {"container": "c1"}, *({"container": "c1", "seconds": one} for one in (0, -1, "5", 1e9, None))],
+)
+def test_what_is_no_announcement_is_refused(document: object) -> None:
+    """A container and a bounded time, or nothing."""
+    with pytest.raises(DocumentError, match="/stopping: expected a container and up to 3600 seconds"):
+        decode_announcement(document)
+
+
+def test_an_answer_is_read_as_it_was_written() -> None:
+    """And what is no answer is told from one."""
+    answer = Answer(listed=True, instances=FIELDS, drains=True)
+    assert decode_answer(encode_answer(answer)) == answer
+    with pytest.raises(DocumentError, match="no register's answer"):
+        decode_answer({"listed": True})
+
+
+@pytest.mark.parametrize(
+    ("written", "drains"),
+    [
+        ([holding(State.DRAINING)], True),
+        ([{}], True),
+        ([holding(State.UP)], False),
+        ([holding(State.STARTING)], False),
+        ([None], False),
+        ([holding(State.DRAINING), holding(State.UP)], False),
+        ([holding(State.DRAINING), None], False),
+    ],
+    ids=["draining", "withdrawn", "up", "starting", "not written yet", "one of two", "one of two not written yet"],
+)
+def test_a_container_drains_when_every_registry_holds_it(
+    written: list[Mapping[Key, Instance] | None], drains: bool
+) -> None:
+    """One registry that lags is enough to wait."""
+    assert answer_to(SAID, LISTED, written) == Answer(listed=True, instances=FIELDS, drains=drains)
+
+
+def test_a_container_that_offers_nothing_is_not_registered() -> None:
+    """Nothing is known of it; but only somebody who has listed can tell."""
+    other = Announcement("c2", 5.0)
+    assert answer_to(other, LISTED, [{}]) == Answer(listed=True, instances=(), drains=True)
+    assert not answer_to(other, Registrar(policy=Policy(host="h")), [None]).listed
+
+
+def test_what_an_unhealthy_container_offered_is_told_too() -> None:
+    """It is withdrawn, and connections from before may still be open to it."""
+    ill = Listed(frozenset({"c1"}), (evolve(WEB, health="unhealthy"),), 950.0)
+    assert answer_to(SAID, apply(LISTED, [ill], 950.0), [{}]) == Answer(listed=True, instances=FIELDS, drains=True)
