@@ -20,12 +20,12 @@ WEB = Instance(
 SIX = Address("2a00:1450:4013:c01::5e", 80)
 
 
-def asked(at: Address = WEB.address, **checks: str) -> Check | None:
+def asked(at: Address = WEB.address, /, **checks: str) -> Check | None:
     """Return what is checked when these words are said."""
     return check_of(evolve(WEB, address=at, checks=checks))
 
 
-def probe(at: Address = WEB.address, **checks: str) -> Probe:
+def probe(at: Address = WEB.address, /, **checks: str) -> Probe:
     """Return how it is checked when these words are said."""
     check = asked(at, **checks)
     assert check is not None
