@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import parse_qsl
 
-from attrs import frozen
+from attrs import field, frozen
 
 from mooring.errors import SettingsError
 from mooring.model import Address, parse_address
@@ -28,7 +28,8 @@ class ConsulAddress:
     """Where a Consul agent is, and how we prove who we are.
 
     `endpoint` is None for an agent behind a Unix socket, whose path is then in `socket`. `token_file`, `ca`, `cert` and
-    `key` are names of files, empty when not given. `datacentre` is empty for the agent's own.
+    `key` are names of files, empty when not given; only variables give a `token` itself. `datacentre` is empty for the
+    agent's own. `variables` names those that something comes from (`variables.complete_consul_address`).
     """
 
     endpoint: Address | None
@@ -39,6 +40,8 @@ class ConsulAddress:
     key: str = ""
     token_file: str = ""
     datacentre: str = ""
+    token: str = field(default="", repr=False)
+    variables: tuple[str, ...] = field(default=(), eq=False)
 
     def __str__(self) -> str:
         """Return the address without its options: fit for logs."""

@@ -80,7 +80,12 @@ class Grpc:
 
 @frozen
 class Alias:
-    """As well as the worst check of another service of this agent; critical where there is no such service."""
+    """As well as the worst check of another service of this agent, or of its node.
+
+    Critical where there is no such service. An agent sees at once how the other's checks change, but only within a
+    minute that it was deregistered, or how the node's change: whoever means all aliases to fail now makes a check of
+    the other fail.
+    """
 
     service_id: str
 
@@ -160,9 +165,10 @@ class AgentIdentity:
 class Agent(Protocol):
     """The services and checks of one agent. Safe to use from several threads.
 
-    Ids may hold anything but an empty segment, `.` or `..` between slashes: an agent would never find those again.
     Every method raises `Unavailable` when the agent does not answer within a few seconds, says that it cannot now, or
-    refuses our token. After it nobody knows whether a write was carried out; each may be repeated.
+    refuses our token. After it nobody knows whether a write was carried out; each may be repeated. Ids may hold
+    anything but an empty segment, `.` or `..` between slashes: an agent would never find those again, and whoever
+    names one gets a `DocumentError`.
     """
 
     def identity(self) -> AgentIdentity:

@@ -46,12 +46,13 @@ class Refused(Exception):
 
 @frozen
 class Credentials:
-    """How we prove who we are: names of files, empty when not used."""
+    """How we prove who we are: names of files, empty when not used; or a token itself."""
 
     token_file: str = field(default="", repr=False)
     ca: str = ""
     cert: str = ""
     key: str = ""
+    given_token: str = field(default="", repr=False)
 
     def check(self) -> None:
         """Look whether the files can be used.
@@ -71,13 +72,13 @@ class Credentials:
         self.token()
 
     def token(self) -> str:
-        """Return what is in the token's file now, empty without one.
+        """Return what is in the token's file now; without one the token that was given, perhaps empty.
 
         Raises:
             SettingsError: it cannot be read, or has no token.
         """
         if not self.token_file:
-            return ""
+            return self.given_token
         try:
             token = Path(self.token_file).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -136,7 +137,7 @@ class Connection:
             SettingsError: one of them cannot be used.
         """
         self._address = address
-        self._credentials = Credentials(address.token_file, address.ca, address.cert, address.key)
+        self._credentials = Credentials(address.token_file, address.ca, address.cert, address.key, address.token)
         self._credentials.check()
         self._lock = Lock()
         self._token = self._credentials.token()

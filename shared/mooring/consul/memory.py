@@ -1,7 +1,7 @@
 """The twin of a Consul agent, in this process. Its time stands still but for `advance`.
 
-It runs no probe: a check stays as it is registered or reported, a `Ttl` runs out, an `Alias` follows. It refuses the
-kinds of mistakes that an agent refuses, with the agent's words.
+It runs no probe: a check stays as it is registered or reported, a `Ttl` runs out, an `Alias` follows (at once, even
+when its service goes). It refuses the kinds of mistakes that an agent refuses, with the agent's words.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ class MemoryAgent:
     def deregister(self, service_id: str) -> None:
         """See `Agent.deregister`."""
         with self._lock:
+            check_path(service_id)
             self._answer()
             self.writes += 1
             self._services.pop(service_id, None)
@@ -109,6 +110,7 @@ class MemoryAgent:
     def deregister_check(self, check_id: str) -> None:
         """See `Agent.deregister_check`."""
         with self._lock:
+            check_path(check_id)
             self._answer()
             self.writes += 1
             self._watched.pop(check_id, None)
@@ -116,6 +118,7 @@ class MemoryAgent:
     def report(self, check_id: str, status: Status, output: str = "") -> bool:
         """See `Agent.report`."""
         with self._lock:
+            check_path(check_id)
             self._answer()
             watched = self._watched.get(check_id)
             if watched is None or not isinstance(watched.check.probe, Ttl):
@@ -127,6 +130,7 @@ class MemoryAgent:
     def set_maintenance(self, service_id: str, reason: str) -> bool:
         """See `Agent.set_maintenance`."""
         with self._lock:
+            check_path(service_id)
             self._answer()
             if service_id not in self._services:
                 return False
@@ -140,6 +144,7 @@ class MemoryAgent:
     def end_maintenance(self, service_id: str) -> bool:
         """See `Agent.end_maintenance`."""
         with self._lock:
+            check_path(service_id)
             self._answer()
             self.writes += 1
             self._watched.pop(_MAINTENANCE + service_id, None)
@@ -200,8 +205,9 @@ class MemoryAgent:
             return evolve(watched.state, status="critical", output=output)
         if not isinstance(probe, Alias | AliasOfNode):
             return watched.state
-        target = probe.service_id if isinstance(probe, Alias) else ""
-        theirs = [one for one in self._watched.values() if one.state.service_id == target and one is not watched]
+        # Checks of the node count for every service on it.
+        targets = {"", probe.service_id} if isinstance(probe, Alias) else {""}
+        theirs = [one for one in self._watched.values() if one.state.service_id in targets and one is not watched]
         statuses = {one.state.status for one in theirs}
         return evolve(watched.state, status=next((one for one in _WORST_FIRST if one in statuses), "passing"))
 
