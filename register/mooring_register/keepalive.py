@@ -28,7 +28,7 @@ class KeepAlive(Generic[H]):
     """Keeps what it was told to `hold` alive; tells `lost` when that is over. `run` belongs into a thread.
 
     `renew` does it, and returns why that was in vain, if it was; `owner_idle_seconds` says how long ago the owner made
-    its last turn.
+    its last turn. What is held may have been made by a register with a shorter TTL, but not below `least_ttl_seconds`.
     """
 
     def __init__(
@@ -37,12 +37,14 @@ class KeepAlive(Generic[H]):
         registry: str,
         ttl_seconds: int,
         *,
+        least_ttl_seconds: int | None = None,
         owner_idle_seconds: Callable[[], float],
         lost: Callable[[H, WorldError], None],
     ) -> None:
         self._renew_once = renew
         self._registry = registry
         self._ttl_seconds = ttl_seconds
+        self._pause_seconds = min(ttl_seconds, least_ttl_seconds or ttl_seconds) / 3
         self._owner_idle_seconds = owner_idle_seconds
         self._lost = lost
         self._held: H | None = None
@@ -78,7 +80,7 @@ class KeepAlive(Generic[H]):
     def _beat_and_wait(self) -> None:
         self._woken.clear()
         self.beat()
-        self._woken.wait(self._ttl_seconds / 3)
+        self._woken.wait(self._pause_seconds)
 
     def _owner_is_alive(self) -> bool:
         idle_seconds = self._owner_idle_seconds()
