@@ -52,6 +52,10 @@ class Bench:
         state = self.agent.checks().get(check.id)
         return state.status if state else ""
 
+    def see(self, check: Check, status: Status) -> None:
+        """Wait until a check is so."""
+        wait_until(lambda: self.status(check) == status, f"{check.id} to be {status}, not {self.status(check)}")
+
 
 @pytest.fixture(params=["memory", pytest.param("consul", marks=pytest.mark.consul)])
 def bench(request: pytest.FixtureRequest, namespace: str) -> Iterator[Bench]:
@@ -271,7 +275,7 @@ def test_a_time_to_live_runs_out(bench: Bench) -> None:
     bench.agent.register(bench.service(), [check])
     assert bench.agent.report(check.id, "passing", "here")
     bench.let_pass(1)
-    wait_until(lambda: bench.status(check) == "critical", "the check to run out")
+    bench.see(check, "critical")
     assert bench.agent.checks()[check.id].output.startswith("TTL expired")
     assert bench.agent.report(check.id, "passing", "again")
     assert bench.agent.checks()[check.id].output == "again"
@@ -282,13 +286,13 @@ def test_an_alias_follows(bench: Bench) -> None:
     host, alias = bench.service(":host"), bench.check(Alias(bench.service(":host").id), ":alias")
     first, second = bench.check(Ttl(LONG_SECONDS), ":1"), bench.check(Ttl(LONG_SECONDS), ":2")
     bench.agent.register(bench.service(), [alias])
-    wait_until(lambda: bench.status(alias) == "critical", "an alias of nothing to be critical")
+    bench.see(alias, "critical")
     bench.agent.register(host, [first, second])
-    wait_until(lambda: bench.status(alias) == "passing", "the alias to follow a service that came")
-    worst: tuple[tuple[Status, str], ...] = (("warning", "warning"), ("critical", "critical"), ("passing", "passing"))
-    for reported, expected in worst:
+    bench.see(alias, "passing")
+    reports: tuple[Status, ...] = ("warning", "critical", "passing")
+    for reported in reports:
         assert bench.agent.report(second.id, reported)
-        wait_until(lambda expected=expected: bench.status(alias) == expected, f"the alias to be {expected}")
+        bench.see(alias, reported)
 
 
 def test_an_alias_follows_its_node(bench: Bench) -> None:
@@ -297,7 +301,7 @@ def test_an_alias_follows_its_node(bench: Bench) -> None:
     assert bench.agent.register_check(evolve(node, initial="critical"))
     bench.agent.register(bench.service(":host"))
     bench.agent.register(bench.service(), [alias])
-    wait_until(lambda: bench.status(alias) == "critical", "the alias to follow the node")
+    bench.see(alias, "critical")
     bench.agent.deregister_check(node.id)
 
 
