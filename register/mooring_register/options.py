@@ -46,6 +46,7 @@ _OPTIONS: Final = (
     option(
         "--ip",
         type=Parsed(parse_ip, "ADDRESS"),
+        alias="HOST_IP",
         help="The address under which published ports are reached.  [default: the source address of the default route]",
     ),
     option("--interface", metavar="NAME", help="Take --ip from this network interface."),

@@ -21,10 +21,12 @@ from mooring.errors import InvalidInput, SettingsError
 from mooring.model import Address, parse_address
 
 Check = Callable[[Mapping[str, Any]], Iterable[str]]
+Complete = Callable[[click.Context], Iterable[str]]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _GROUP = "mooring.commands"
 _PROBLEMS = "mooring.problems"
+_ALIASES = "mooring.aliases"
 
 
 class Parsed(click.ParamType[object]):
@@ -57,7 +59,23 @@ class Several(Parsed):
 
 
 class Option(click.Option):
-    """An option whose bad value is noted, so that the command can name all bad values together."""
+    """An option whose bad value is noted, so that the command can name all bad values together.
+
+    `alias` is the variable in which another system has the same setting: it counts where nothing of ours says it.
+    """
+
+    def __init__(self, *args: Any, alias: str = "", **kwargs: Any) -> None:  # noqa: ANN401 -- click's own
+        if alias:
+            kwargs["help"] = f"{kwargs['help']}  [or as: {alias}]"
+        super().__init__(*args, **kwargs)
+        self._alias = alias
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """Return what the environment says, under our name for it before any other."""
+        value = super().resolve_envvar_value(ctx)
+        if value is None and self._alias and (value := os.environ.get(self._alias) or None):
+            note_alias(ctx, self._alias)
+        return value
 
     def handle_parse_result(
         self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
@@ -74,12 +92,20 @@ class Option(click.Option):
 class Command(click.Command):
     """A command of Mooring: it has the log options, and checks everything before it does anything.
 
-    `check` looks at options that were each read without a problem and yields what is wrong with them together.
+    When each option was read without a problem, `complete` fills in what follows from others, and `check` looks at them
+    together; both yield what is wrong.
     """
 
-    def __init__(self, *args: Any, check: Check = lambda _: (), **kwargs: Any) -> None:  # noqa: ANN401 -- click's own
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 -- click's own
+        complete: Complete = lambda _: (),
+        check: Check = lambda _: (),
+        **kwargs: Any,  # noqa: ANN401 -- click's own
+    ) -> None:
         kwargs["params"] = [*kwargs.get("params", ()), *_log_options()]
         super().__init__(*args, **kwargs)
+        self._complete = complete
         self._check = check
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -87,7 +113,7 @@ class Command(click.Command):
         rest = super().parse_args(ctx, args)
         if ctx.resilient_parsing:
             return rest
-        problems = ctx.meta.get(_PROBLEMS) or list(self._check(ctx.params))
+        problems = ctx.meta.get(_PROBLEMS) or list(self._complete(ctx)) or list(self._check(ctx.params))
         if problems:
             raise click.UsageError("\n".join(("the configuration is wrong:", *(f"  - {one}" for one in problems))), ctx)
         return rest
@@ -95,13 +121,20 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 -- click's own
         """Set up the logs, then run the command; a setting that turns out wrong only now ends it with status 2."""
         # Not at the top: the vocabulary alone, installed without a part, has a command line but no logs.
-        from mooring.telemetry import configure  # noqa: PLC0415
+        from mooring.telemetry import configure, get_logger  # noqa: PLC0415
 
         configure(ctx.params.pop("log_level"), ctx.params.pop("log_format"))
+        if aliases := ctx.meta.get(_ALIASES):
+            get_logger().info("settings come from variables of other systems", variables=sorted(aliases))
         try:
             return super().invoke(ctx)
         except SettingsError as error:
             stop_with(f"the configuration is wrong:\n  - {error}", status=2)
+
+
+def note_alias(ctx: click.Context, variable: str) -> None:
+    """Note that a setting comes from a variable of another system; the command logs that once, without the value."""
+    ctx.meta.setdefault(_ALIASES, set()).add(variable)
 
 
 def option(*names: str, **settings: Any) -> Callable[[F], F]:  # noqa: ANN401 -- click's own
@@ -133,7 +166,7 @@ def writable_file(text: str) -> Path:
 
 
 def _log_options() -> list[click.Parameter]:
-    shown = {"show_default": True, "show_envvar": True}
+    shown: dict[str, Any] = {"show_default": True, "show_envvar": True}
     return [
         Option(
             ["--log-level"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -10,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from mooring.cli import Command, Parsed, address, admin_file_option, main, option
+from mooring.cli import Command, Parsed, Several, address, admin_file_option, main, note_alias, option
 from mooring.errors import SettingsError
 from mooring.model import Address
 
@@ -74,6 +75,71 @@ def test_the_environment_sets_every_option() -> None:
     assert result.exit_code == 0
     assert repr(Address("0.0.0.0", 90)) in result.output
     assert "('a', 'b')" in result.output
+
+
+def test_several_values_with_spaces_in_one_variable() -> None:
+    """An option may say itself how its variable is divided."""
+
+    @click.command(cls=Command)
+    @option("--word", multiple=True, type=Several(str.upper, "WORD", lambda text: text.split(";")))
+    def words(word: tuple[str, ...], **_: object) -> None:
+        click.echo(repr(word))
+
+    result = CliRunner().invoke(words, auto_envvar_prefix="X", env={"X_WORD": "a b;c"})
+    assert result.stdout == "('A B', 'C')\n"
+
+
+def _complete(context: click.Context) -> Iterable[str]:
+    if context.params["port"] is None:
+        yield "--port is missing"
+    elif os.environ.get("OTHER_NAME"):
+        note_alias(context, "OTHER_NAME")
+        context.params["name"] = os.environ["OTHER_NAME"]
+
+
+@click.command(cls=Command, complete=_complete)
+@option("--port", alias="OTHER_PORT", type=click.IntRange(1, 9), help="Which.")
+@option("--name", help="Who.")
+def aliased(**settings: object) -> None:
+    """Print what was understood."""
+    click.echo(repr(sorted(settings.items())))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "port"),
+    [
+        (["--port", "1"], {"X_PORT": "2", "OTHER_PORT": "3"}, 1),
+        ([], {"X_PORT": "2", "OTHER_PORT": "3"}, 2),
+        ([], {"X_PORT": "", "OTHER_PORT": "3"}, 3),
+    ],
+)
+def test_an_alias_counts_last(arguments: list[str], environment: dict[str, str], port: int) -> None:
+    """The option wins over our variable, and our variable over that of another system."""
+    result = CliRunner().invoke(aliased, arguments, auto_envvar_prefix="X", env=environment)
+    assert f"('port', {port})" in result.stdout
+    assert ("OTHER_PORT" in result.stderr) is (port == 3)
+
+
+def test_aliases_that_counted_are_logged_once_without_values() -> None:
+    """One line names the variables of other systems that something came from; what they hold is not told."""
+    result = CliRunner().invoke(aliased, env={"OTHER_PORT": "3", "OTHER_NAME": "s3cret"})
+    assert "('name', 's3cret'), ('port', 3)" in result.stdout
+    assert result.stderr.count("settings come from variables of other systems") == 1
+    assert "['OTHER_NAME', 'OTHER_PORT']" in result.stderr
+    assert "s3cret" not in result.stderr
+
+
+@pytest.mark.parametrize("environment", [{}, {"OTHER_PORT": "99"}, {"OTHER_PORT": ""}])
+def test_what_is_wrong_with_an_alias(environment: dict[str, str]) -> None:
+    """A wrong value is a problem wherever it came from, and what cannot be completed is one too."""
+    result = CliRunner().invoke(aliased, env=environment)
+    assert result.exit_code == 2
+    assert "--port" in result.stderr
+
+
+def test_help_names_the_alias() -> None:
+    """Whoever asks for help learns under which other name a setting is read."""
+    assert "Which.  [or as: OTHER_PORT]" in CliRunner().invoke(aliased, ["--help"]).stdout
 
 
 def test_a_bad_value_in_the_environment_is_listed_too() -> None:
