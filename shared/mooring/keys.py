@@ -17,6 +17,7 @@ NAME_MOST_BYTES: Final = 255
 
 BINDINGS_PREFIX: Final = "/mooring/bindings/"
 HOSTS_PREFIX: Final = "/mooring/hosts/"
+KEYS_PREFIX: Final = "/mooring/keys/"
 STORE_KEY: Final = "/mooring/store"
 
 

@@ -10,8 +10,10 @@ import faulthandler
 import os
 import random
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from threading import Event, Thread
+from typing import TypeVar
 
 from mooring.backoff import Backoff
 from mooring.errors import WorldError
@@ -20,6 +22,8 @@ from mooring.telemetry import get_logger
 EXIT_OUR_BUG = 70  # EX_SOFTWARE of sysexits.h
 
 log = get_logger()
+
+T = TypeVar("T")
 
 
 def start(name: str, run: Callable[[], None]) -> Thread:
@@ -60,6 +64,34 @@ def keep_trying(
             failed(error)
             stopping.wait(delay.delay_seconds(random.random()))  # noqa: S311 -- jitter, not a secret
             delay = delay.next()
+
+
+def spread(items: Iterable[T], do: Callable[[T], None], most_threads: int) -> None:
+    """Do something with each of the items, several at a time, and return when nothing is under way any more.
+
+    After the first `WorldError` no further item is begun, and it is raised at the end. Any other exception ends the
+    process, as that of every thread; with one thread it passes through, for nothing is started then.
+    """
+    waiting = deque(items)
+    errors: list[WorldError] = []
+
+    def work() -> None:
+        while not errors:
+            try:
+                item = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                do(item)
+            except WorldError as error:
+                errors.append(error)
+
+    threads = [start("spread", work) for _ in range(min(most_threads, len(waiting)) - 1)]
+    work()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 def watchdog(limit_seconds: float) -> None:

@@ -12,7 +12,7 @@ from mooring_register.ownership import Claim, Held, take
 CLAIM = Claim(host="h1", engine="E1", ttl_seconds=15, version="0.1", started="now")
 
 
-def kept(store: MemoryStore, told: list[WorldError], idle_seconds: float = 0.0) -> tuple[KeepAlive, Held]:
+def kept(store: MemoryStore, told: list[WorldError], idle_seconds: float = 0.0) -> tuple[KeepAlive[Held], Held]:
     """Return a keep-alive and the host that it keeps."""
     held = take(store, CLAIM, "t1", stands_by=False)
     one = KeepAlive[Held](
