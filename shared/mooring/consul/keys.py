@@ -38,9 +38,10 @@ class Mismatch:
 class Keys(Protocol):
     """Consul's keys and values. Safe to use from several threads.
 
-    A key does not begin with a slash, and has no empty segment, `.` or `..` between slashes. Every method raises
-    `Unavailable` when the agent does not answer within a few seconds, knows no leader, or refuses our token. After it
-    nobody knows whether a write was carried out: the condition of the next attempt tells.
+    Every method raises `Unavailable` when the agent does not answer within a few seconds, knows no leader, or refuses
+    our token. After it nobody knows whether a write was carried out: the condition of the next attempt tells. A key
+    with an empty segment, `.` or `..` between slashes would be taken for another one: whoever names one gets a
+    `DocumentError`. Nor does a key or a prefix begin with a slash.
     """
 
     def list(self, prefix: str) -> tuple[KeyValue, ...]:

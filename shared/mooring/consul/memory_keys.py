@@ -42,6 +42,7 @@ class MemoryKeys:
     def get(self, key: str) -> KeyValue | None:
         """See `Keys.get`."""
         with self._lock:
+            check_path(key)
             self._answer()
             return self._kept.get(key)
 
@@ -72,6 +73,7 @@ class MemoryKeys:
     def delete(self, key: str, at: int) -> Mismatch | None:
         """See `Keys.delete`."""
         with self._lock:
+            check_path(key)
             self._answer()
             known = self._kept.get(key)
             if known is not None and (at == ABSENT or known.index != at):
