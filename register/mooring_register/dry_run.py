@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import click
 
-from mooring.documents import encode_binding
-from mooring.etcd.address import DEFAULT_PREFIX
+from mooring.consul.address import ConsulAddress
+from mooring.consul.documents import service_document
+from mooring.documents import canonical, encode_binding
+from mooring.etcd.address import DEFAULT_PREFIX, EtcdAddress
 from mooring.keys import BINDINGS_PREFIX
+from mooring.model import Instance
+from mooring_register.consul_services import register_all
 from mooring_register.layouts.named import layout_of
-from mooring_register.registrar import Registrar, apply
+from mooring_register.registrar import Key, Registrar, apply
 from mooring_register.settings import Settings
-from mooring_register.sources import policy_of, source_of
+from mooring_register.sources import engine_id, policy_of, source_of
 
 
 def print_what_would_be_written(settings: Settings) -> None:
@@ -25,14 +30,10 @@ def print_what_would_be_written(settings: Settings) -> None:
     source = source_of(settings)
     policy = policy_of(settings, source.identity())
     state = apply(Registrar(policy=policy), [source.once(policy.host)], time.time())
-    prefixes = dict.fromkeys(registry.prefix for registry in settings.registries) or {DEFAULT_PREFIX: None}
     problems = dict.fromkeys(str(problem) for problem in state.problems)
-    for prefix in prefixes:
-        layout = layout_of(settings.layout, prefix)
-        arranged = layout.arrange(state.instances)
-        for key, instance in sorted(arranged.instances.items()):
-            click.echo(f"{key} {layout.encode(key, instance, None).decode()}")
-        problems |= dict.fromkeys(str(problem) for problem in arranged.problems)
+    problems |= _print_keys(settings, state.instances)
+    if any(isinstance(registry, ConsulAddress) for registry in settings.registries):
+        problems |= _print_services(engine_id(source.identity(), policy.host), state.instances)
     for name, binding in sorted(state.bindings.items()):
         click.echo(f"{BINDINGS_PREFIX}{name} {encode_binding(binding)}")
     for problem in problems:
@@ -41,3 +42,27 @@ def print_what_would_be_written(settings: Settings) -> None:
         click.echo(f"note: {note}", err=True)
     for one in state.not_registered:
         click.echo(f"not registered: {one}", err=True)
+
+
+def _print_keys(settings: Settings, instances: Mapping[Key, Instance]) -> dict[str, None]:
+    """Print what stands in the keys of each etcd, and return what is wrong."""
+    etcds = [registry for registry in settings.registries if isinstance(registry, EtcdAddress)]
+    layouts = dict.fromkeys((registry.layout or settings.layout, registry.prefix) for registry in etcds)
+    if not settings.registries:
+        layouts = {(settings.layout, DEFAULT_PREFIX): None}
+    problems: dict[str, None] = {}
+    for name, prefix in layouts:
+        layout = layout_of(name, prefix)
+        arranged = layout.arrange(instances)
+        for key, instance in sorted(arranged.instances.items()):
+            click.echo(f"{key} {layout.encode(key, instance, None).decode()}")
+        problems |= dict.fromkeys(str(problem) for problem in arranged.problems)
+    return problems
+
+
+def _print_services(engine: str, instances: Mapping[Key, Instance]) -> dict[str, None]:
+    """Print what a Consul agent would be told, and return what is wrong."""
+    registrations = register_all(instances, engine)
+    for _, one in sorted(registrations.wanted.items()):
+        click.echo(canonical(service_document(one.service, one.checks)))
+    return dict.fromkeys(str(problem) for problem in registrations.problems)

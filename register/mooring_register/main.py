@@ -9,7 +9,6 @@ import click
 
 from mooring.cli import Command, Parsed, address, admin_file_option, option, stop_with
 from mooring.errors import WorldError
-from mooring.etcd.address import EtcdAddress
 from mooring.model import Address
 from mooring_register.dry_run import print_what_would_be_written
 from mooring_register.layouts import named as layouts
@@ -19,6 +18,7 @@ from mooring_register.settings import (
     DEFAULT_RESYNC_SECONDS,
     DEFAULT_TTL_SECONDS,
     LEAST_TTL_SECONDS,
+    RegistryAddress,
     Settings,
     parse_registry,
     problems,
@@ -29,7 +29,7 @@ from mooring_register.settings import (
 @option(
     "--registry",
     multiple=True,
-    type=Parsed(parse_registry, "etcd://HOST:PORT[,HOST:PORT]/PREFIX"),
+    type=Parsed(parse_registry, "etcd://HOST:PORT[,HOST:PORT]/PREFIX|consul://HOST:PORT"),
     help="Where to write. Repeat it for several registries.",
 )
 @option(
@@ -70,16 +70,17 @@ from mooring_register.settings import (
 @option("--withdraw-on-exit", is_flag=True, help="Take everything out of the registry at the end.")
 @option("--withdraw", is_flag=True, help="Take this host out of the registry, then end.")
 def register(
-    registry: tuple[EtcdAddress, ...],
+    registry: tuple[RegistryAddress, ...],
     static: Path | None,
     dry_run: bool,
     withdraw: bool,
     **options: Any,  # noqa: ANN401 -- click's own
 ) -> None:
-    """Publish what runs on this host: Docker's containers, or a static list, into etcd under a lease.
+    """Publish what runs on this host, Docker's containers or a static list, in etcd under a lease, or in Consul.
 
     A container says how with labels (or variables): SERVICE_NAME, SERVICE_TAGS, SERVICE_80_NAME, SERVICE_IGNORE, … When
-    register ends, what it wrote stays for its successor; when none comes, it expires with the lease.
+    register ends, what it wrote stays for its successor; when none comes, it expires with the lease. In Consul it
+    stays for an hour more, critical.
     """
     settings = _settings(registry, static, options)
     try:
@@ -94,7 +95,7 @@ def register(
 
 
 def _settings(
-    registries: tuple[EtcdAddress, ...],
+    registries: tuple[RegistryAddress, ...],
     static: Path | None,
     options: dict[str, Any],
 ) -> Settings:

@@ -6,11 +6,20 @@ from typing import Protocol
 
 from attrs import frozen
 
+from mooring.consul.address import ConsulAddress
+from mooring.consul.client import Consul
+from mooring.consul.client import connect_to as connect_to_consul
 from mooring.etcd.address import EtcdAddress
 from mooring.etcd.client import connect_to
 from mooring.etcd.store import Store
+from mooring.etcd2 import address as etcd2
+from mooring.etcd2.client import connect_to as connect_to_v2
+from mooring.etcd2.store import Keys
 from mooring_register.layouts.named import layout_of
+from mooring_register.settings import RegistryAddress
+from mooring_register.writers.consul import ConsulWriter
 from mooring_register.writers.etcd import EtcdWriter
+from mooring_register.writers.etcd2 import Etcd2Writer
 from mooring_register.writers.writer import RegistryWriter, Terms
 
 
@@ -41,10 +50,47 @@ class EtcdRegistry:
         self.store.close()
 
 
-def registry_at(address: EtcdAddress, layout: str) -> Registry:
+@frozen
+class Etcd2Registry:
+    """An etcd by its v2 API, and the layout in which it is written."""
+
+    keys: Keys
+    address: EtcdAddress
+    layout: str
+
+    def writer(self, terms: Terms) -> RegistryWriter:
+        """See `Registry.writer`."""
+        return Etcd2Writer(self.keys, str(self.address), layout_of(self.layout, self.address.prefix), terms)
+
+    def close(self) -> None:
+        """See `Registry.close`."""
+        self.keys.close()
+
+
+@frozen
+class ConsulRegistry:
+    """An agent of Consul. It has no layouts."""
+
+    consul: Consul
+    name: str
+
+    def writer(self, terms: Terms) -> RegistryWriter:
+        """See `Registry.writer`."""
+        return ConsulWriter(self.consul.agent, self.consul.keys, self.name, terms)
+
+    def close(self) -> None:
+        """See `Registry.close`."""
+        self.consul.close()
+
+
+def registry_at(address: RegistryAddress, layout: str) -> Registry:
     """Return the registry at an address, without contacting it.
 
     Raises:
         SettingsError: a file that the address names cannot be read.
     """
-    return EtcdRegistry(connect_to(address), address, layout)
+    if isinstance(address, ConsulAddress):
+        return ConsulRegistry(connect_to_consul(address), str(address))
+    if address.scheme == etcd2.SCHEME:
+        return Etcd2Registry(connect_to_v2(address), address, address.layout or layout)
+    return EtcdRegistry(connect_to(address), address, address.layout or layout)

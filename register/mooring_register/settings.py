@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from attrs import field, frozen
 
+from mooring.consul import address as consul
+from mooring.consul.address import ConsulAddress
 from mooring.errors import SettingsError
-from mooring.etcd.address import SCHEME, EtcdAddress, parse_etcd_address
+from mooring.etcd import address as etcd
+from mooring.etcd.address import EtcdAddress
+from mooring.etcd2 import address as etcd2
 from mooring.model import Address
 from mooring_register.containers import DEFAULT_BINDING_PREFIX
 from mooring_register.docker_address import OPTION, DockerAddress
 from mooring_register.filters import Filter
+from mooring_register.layouts.named import NAMES as LAYOUTS
 from mooring_register.layouts.named import NATIVE, reason_against
 from mooring_register.naming import NameFrom
 from mooring_register.templates import Wording
@@ -24,12 +29,14 @@ LEAST_TTL_SECONDS: Final = 3
 DEFAULT_TTL_SECONDS: Final = 15
 DEFAULT_RESYNC_SECONDS: Final = 60
 
+RegistryAddress: TypeAlias = EtcdAddress | ConsulAddress
+
 
 @frozen(kw_only=True)
 class Settings:
     """Everything that was asked for. `static` is None with the docker source."""
 
-    registries: tuple[EtcdAddress, ...]
+    registries: tuple[RegistryAddress, ...]
     docker: DockerAddress
     static: Path | None
     host: str
@@ -51,16 +58,23 @@ class Settings:
     wording: Wording = field(factory=Wording)
 
 
-def parse_registry(text: str) -> EtcdAddress:
+def parse_registry(text: str) -> RegistryAddress:
     """Read the address of a registry.
 
     Raises:
         SettingsError: it is of a kind that is not spoken, or a part of it is wrong.
     """
     scheme = text.partition("://")[0]
-    if text.startswith(("etcd2://", "consul://", "marathon://")):
-        raise SettingsError(f"{scheme}://", f"register does not write to this kind of registry yet, only to {SCHEME}")
-    return parse_etcd_address(text)
+    if text.startswith((consul.SCHEME, consul.UNIX_SCHEME)):
+        return consul.parse_consul_address(text)
+    if text.startswith(("consulkv://", "marathon://")):
+        known = f"{etcd.SCHEME}, {etcd2.SCHEME} and {consul.SCHEME}"
+        raise SettingsError(f"{scheme}://", f"register does not write to this kind of registry yet, only to {known}")
+    parse = etcd2.parse_etcd2_address if text.startswith(etcd2.SCHEME) else etcd.parse_etcd_address
+    address = parse(text, options=(*etcd.OPTIONS, "layout"))
+    if address.layout not in ("", *LAYOUTS):
+        raise SettingsError(str(address), f"layout {address.layout!r} is unknown; there are {', '.join(LAYOUTS)}")
+    return address
 
 
 def parse_ip(text: str) -> str:
@@ -74,21 +88,34 @@ def parse_ip(text: str) -> str:
 
 def problems(options: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with options that are each right by themselves."""
-    registries: tuple[EtcdAddress, ...] = options["registry"]
+    registries: tuple[RegistryAddress, ...] = options["registry"]
     if not registries and not options["dry_run"]:
         yield "--registry is missing: where is to be written? For example etcd://127.0.0.1:2379/services"
-    endpoints = [endpoint for registry in registries for endpoint in registry.endpoints]
+    endpoints = [endpoint for registry in registries for endpoint in _endpoints(registry)]
     for endpoint in sorted({one for one in endpoints if endpoints.count(one) > 1}):
-        yield f"--registry: {endpoint} is given twice, and one etcd takes one register for each host"
-    layout = options["layout"]
-    for registry in registries:
-        if reason := reason_against(layout, registry.prefix):
-            yield f"--layout {layout} with --registry {registry}: {reason}"
+        yield f"--registry: {endpoint} is given twice, and one registry takes one register for each host"
+    yield from _layout_problems(options["layout"], registries)
     if options["docker"].named_by == OPTION and options["static"]:
         yield "--docker and --static exclude each other"
     yield from container_problems(options)
     if options["dry_run"] and options["withdraw"]:
         yield "--dry-run and --withdraw exclude each other"
+
+
+def _endpoints(registry: RegistryAddress) -> tuple[str, ...]:
+    if isinstance(registry, EtcdAddress):
+        return tuple(f"{registry.scheme}{endpoint}" for endpoint in registry.endpoints)
+    return (str(registry),)
+
+
+def _layout_problems(layout: str, registries: tuple[RegistryAddress, ...]) -> Iterator[str]:
+    with_layouts = [registry for registry in registries if isinstance(registry, EtcdAddress)]
+    for registry in with_layouts:
+        own = registry.layout or layout
+        if reason := reason_against(own, registry.prefix):
+            yield f"--layout {own} with --registry {registry}: {reason}"
+    if layout != NATIVE and registries and not with_layouts:
+        yield f"--layout {layout} means nothing to Consul: what stands there are services, in its own form"
 
 
 def container_problems(options: Mapping[str, Any]) -> Iterator[str]:

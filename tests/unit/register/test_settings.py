@@ -1,5 +1,6 @@
 """What the command accepts, and how it says what is wrong."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ def test_every_problem_at_once() -> None:
         ((), "--registry is missing"),
         (("--registry", "etcd://a", "--registry", "etcd://a/other"), "a:2379 is given twice"),
         (("--registry", "etcd://a", "--ip", "::1", "--interface", "eth0"), "--ip and --interface exclude each other"),
+        (("--registry", "consul://a", "--registry", "consul://a:8500"), "consul://a:8500 is given twice"),
+        (("--registry", "consul://a", "--layout", "embassy"), "--layout embassy means nothing to Consul"),
         (("--dry-run", "--withdraw"), "--dry-run and --withdraw exclude each other"),
         (("--dry-run", "--network", "back"), "--network needs --internal"),
         (("--dry-run", "--backend-prefix", ""), "--backend-prefix is empty"),
@@ -49,11 +52,26 @@ def test_two_sources(tmp_path: Path) -> None:
     assert "--docker and --static exclude each other" in said
 
 
-@pytest.mark.parametrize("scheme", ["consul", "etcd2", "marathon"])
+@pytest.mark.parametrize("scheme", ["consulkv", "marathon"])
 def test_registries_to_come(scheme: str) -> None:
     """A kind of registry that is known but not spoken yet is refused as that."""
     with pytest.raises(SettingsError, match="does not write to this kind of registry yet"):
         parse_registry(f"{scheme}://host:1")
+
+
+def test_dry_run_for_consul(tmp_path: Path) -> None:
+    """For Consul a dry run prints what its agent would be told of each service, and what would be left out of it."""
+    path = tmp_path / "static.yaml"
+    path.write_text(
+        "instances: [{service: web/v1, address: '10.0.0.5:8080', checks: {http: /health}, attributes: {a.b: c}}]"
+    )
+    command = ["--dry-run", "--static", str(path), "--host", "h1", "--registry", "consul://127.0.0.1:1"]
+    result = CliRunner().invoke(register, command)
+    assert result.exit_code == 0, result.output
+    service = json.loads(result.stdout)
+    assert (service["Name"], service["Meta"]["mooring-service"]) == ("web-v1", "web/v1")
+    assert [check.get("HTTP") for check in service["Checks"]] == [None, "http://10.0.0.5:8080/health"]
+    assert "problem: 10.0.0.5:8080: attribute 'a.b'" in result.stderr
 
 
 def test_dry_run(tmp_path: Path) -> None:
