@@ -35,13 +35,19 @@ def _completed(_context: click.Context, _option: click.Parameter, given: DockerA
     return address
 
 
-_OPTIONS: Final = (
-    option(
+def docker_option(**settings: Any) -> Callable[[F], F]:  # noqa: ANN401 -- click's own
+    """Declare `--docker`; the command is given a `DockerAddress`."""
+    return option(
         "--docker",
         type=Parsed(parse_docker_address, "ADDRESS"),
         callback=_completed,
         help=f"The Docker engine to ask: {EXPECTED_ENGINE}.  [default: DOCKER_HOST, else {DockerAddress()}]",
-    ),
+        **settings,
+    )
+
+
+_OPTIONS: Final = (
+    docker_option(),
     option("--host", metavar="NAME", help="This host's name in the registry.  [default: the engine's]"),
     option(
         "--ip",

@@ -29,7 +29,7 @@ USERS = {**dict.fromkeys(PARTS, "10001:10001"), "mooring-etcd": "10002:10002", "
 COMMON_LAYERS = 2
 MOST_MEGABYTES = {"mooring-register": 90, "mooring-discover": 90, "mooring-proxy": 60}
 OWN = {
-    "mooring-register": {"mooring", "mooring_register", "docker", "etcd3", "grpc", "yaml"},
+    "mooring-register": {"mooring", "mooring_register", "docker", "etcd3", "grpc", "redis", "yaml"},
     "mooring-discover": {"mooring", "mooring_discover", "etcd3", "grpc", "redis"},
     "mooring-proxy": {"mooring", "mooring_proxy", "redis", "twisted"},
 }

@@ -25,7 +25,7 @@ class Whoamis:
     image: str
     service: str
     publish: int
-    _made: list[Container] = field(factory=list)
+    containers: list[Container] = field(factory=list)
 
     def start(self, name: str, **labels: str) -> Container:
         """Run one more; its port is published on a free port of the host."""
@@ -38,7 +38,7 @@ class Whoamis:
             environment={"GRACE_SECONDS": str(GRACE_SECONDS), "PORT": str(PORT)},
             labels={"SERVICE_NAME": self.service, "SERVICE_PUBLISH": str(self.publish), **labels},
         )
-        self._made.append(container)
+        self.containers.append(container)
         return container
 
     def published_port(self, container: Container) -> int:
@@ -52,7 +52,7 @@ class Whoamis:
 
     def remove_all(self) -> None:
         """Leave nothing."""
-        for container in self._made:
+        for container in self.containers:
             container.remove(force=True)
 
 

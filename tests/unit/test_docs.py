@@ -22,6 +22,7 @@ READMES = {
     "status": "docs/commands.md",
     "verify": "docs/commands.md",
     "explain": "docs/commands.md",
+    "stop": "docs/stopping.md",
 }
 # Commands that are told the settings of a part, by that part's variables, besides a few of their own.
 SETTINGS_OF = {"explain": "register"}
