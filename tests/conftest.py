@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from tests.consul import ConsulServer, why_no_consul
 from tests.containers import images
+from tests.engine_doors import why_no_program
 from tests.servers import EtcdServer, RedisServer
 
 ENGINE_TIMEOUT_SECONDS = 5
@@ -87,7 +88,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs what is not there, with the reason; fail it where that was demanded."""
-    needed = {"docker": why_no_engine, "compose": why_no_compose, "machines": why_no_machines, "consul": why_no_consul}
+    needed: dict[str, Callable[[], str | None]] = {
+        "docker": why_no_engine,
+        "compose": why_no_compose,
+        "machines": why_no_machines,
+        "consul": why_no_consul,
+        "haproxy": functools.partial(why_no_program, "haproxy"),
+        "sshd": functools.partial(why_no_program, "sshd"),
+    }
     for marker, why_not in needed.items():
         if item.get_closest_marker(marker) and (reason := why_not()):
             if os.environ.get("MOORING_REQUIRE_DOCKER") == "1":

@@ -90,6 +90,7 @@ class DockerFeed:
         self._hints: SimpleQueue[Hint] = SimpleQueue()
         self._events: Events | None = None
         self._seen_nano: int | None = None
+        self._latest: list[DockerEvent] = []
         self._connected = False
         self._listed_at = 0.0
         self._fingerprints: dict[str, str] = {}
@@ -122,11 +123,21 @@ class DockerFeed:
         metrics.subscriptions.inc()
         self._hints.put(Connected())
         for event in self._events:
+            if self._is_repeated(event):
+                continue
             metrics.docker_events.labels(event.action.partition(":")[0]).inc()
             self._seen_nano = max(self._seen_nano, event.time_nano)
             self._hints.put(event)
         if self._clock() - began < _SHORTEST_SUBSCRIPTION_SECONDS:
             raise Unavailable("the stream of events ended")
+
+    def _is_repeated(self, event: DockerEvent) -> bool:
+        """Say whether it was heard: whoever asks since the last one hears that one again, and others of its moment."""
+        if self._latest and event.time_nano != self._latest[0].time_nano:
+            self._latest = []
+        is_repeated = event in self._latest
+        self._latest.append(event)
+        return is_repeated
 
     def _lost(self, error: WorldError) -> None:
         metrics.source_failures.inc()

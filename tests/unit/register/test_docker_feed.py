@@ -23,11 +23,13 @@ DEADLINE_SECONDS = 10.0
 class Watcher:
     """Runs a feed and folds what it tells, as the owner does."""
 
-    def __init__(self, engine: MemoryEngine, resync_seconds: float = 3600.0) -> None:
+    def __init__(
+        self, engine: MemoryEngine, resync_seconds: float = 3600.0, clock: Callable[[], float] = time.time
+    ) -> None:
         self.engine = engine
         self.told: list[Observation] = []
         self.state = Registrar(policy=Policy(host="h", ip="10.0.0.1"))
-        self.feed = DockerFeed(engine, self._observe, resync_seconds=resync_seconds, clock=time.time)
+        self.feed = DockerFeed(engine, self._observe, resync_seconds=resync_seconds, clock=clock)
         self.threads = [start("events", self.feed.follow), start("inspector", self.feed.inspect)]
 
     def _observe(self, observation: Observation) -> None:
@@ -79,14 +81,16 @@ def test_start_and_stop(watcher: Watcher) -> None:
 
 
 class WatchfulEngine(MemoryEngine):
-    """Notes who asks about a container that does not run: a real engine would let them wait."""
+    """Notes who is asked about, and who does not run then: a real engine would let them wait."""
 
     def __init__(self) -> None:
         super().__init__(time.time)
+        self.asked_about: list[str] = []
         self.waited_for: list[str] = []
 
     def inspect(self, container_id: str) -> Inspected | None:
         """See `Engine.inspect`."""
+        self.asked_about.append(container_id)
         found = super().inspect(container_id)
         if found is None or not found["State"]["Running"]:
             self.waited_for.append(container_id)
@@ -185,4 +189,94 @@ def test_a_listing_is_told_before_later_events(engine: MemoryEngine) -> None:
     one = Watcher(engine)
     one.wait_until(lambda: len(one.told) > 1)
     assert isinstance(one.told[0], Listed)
+    one.feed.stop()
+
+
+class Bystander(Watcher):
+    """A watcher whose time can be put forward; counts what the engine is asked."""
+
+    def __init__(self, engine: MemoryEngine) -> None:
+        self.later_seconds = 0.0
+        super().__init__(engine, clock=lambda: time.time() + self.later_seconds)
+        self.wait_until(lambda: self.state.listed_at is not None)
+
+    def listings(self) -> int:
+        """Return how often was listed, which is once for each subscription."""
+        return sum(isinstance(one, Listed) for one in self.told)
+
+    def await_listing(self, cut: Callable[[], None]) -> None:
+        """Cut the subscription after a while, and wait until the next one stands."""
+        known = self.listings()
+        self.later_seconds += 5
+        cut()
+        self.wait_until(lambda: self.listings() > known)
+
+    def losses(self) -> int:
+        """Return how often the engine was told to be lost."""
+        return sum(isinstance(one, Lost) for one in self.told)
+
+
+@pytest.fixture
+def bystander() -> Iterator[Bystander]:
+    """Give one that has listed an engine on which nothing runs."""
+    one = Bystander(WatchfulEngine())
+    yield one
+    one.feed.stop()
+
+
+def test_an_idle_subscription_is_cut(bystander: Bystander) -> None:
+    """That a subscription ends after a while is routine: it is made anew, nothing is lost, and nobody is alarmed."""
+    engine = bystander.engine
+    assert isinstance(engine, WatchfulEngine)
+    first, *others = [engine.run(f"c{number}", ports=("80/tcp",)) for number in range(20)]
+    bystander.wait_until(lambda: len(bystander.names()) == 20)
+    asked = []
+    for _ in range(4):
+        bystander.await_listing(engine.cut)
+        asked.append(len(engine.asked_about))
+    # One each time, in turn, as each comparison does.
+    assert asked[-1] - asked[0] == 3
+    bystander.later_seconds += 5
+    engine.cut()
+    engine.kill(first)
+    engine.run("new", ports=("80/tcp",))
+    bystander.wait_until(lambda: {"/new"} == bystander.names() - {f"/c{number}" for number in range(1, 20)})
+    assert len(bystander.names()) == 1 + len(others)
+    assert bystander.losses() == 0
+
+
+def test_a_subscription_that_ends_at_once(bystander: Bystander) -> None:
+    """Subscriptions that do not stand are no routine: the engine is lost, and asked with a growing pause."""
+    bystander.engine.cut()
+    bystander.wait_until(lambda: bystander.losses() == 1)
+    bystander.wait_until(lambda: bystander.state.lost_since is None)
+
+
+def test_a_container_that_nothing_is_said_of(bystander: Bystander) -> None:
+    """A container about which the engine is silent keeps nobody from being registered, and is asked about later."""
+    silent = bystander.engine.run("silent", ports=("80/tcp",))
+    bystander.wait_until(lambda: bystander.names() == {"/silent"})
+    bystander.engine.stall(silent)
+    bystander.engine.rename(silent, "renamed")
+    bystander.engine.run("other", ports=("80/tcp",))
+    bystander.wait_until(
+        lambda: bystander.names() == {"/silent", "/other"} and set(bystander.feed.unanswered) == {silent}
+    )
+    bystander.engine.stall(silent, stalled=False)
+    bystander.later_seconds += 10
+    bystander.wait_until(lambda: bystander.names() == {"/renamed", "/other"})
+    assert bystander.feed.unanswered == {}
+    assert bystander.losses() == 0
+
+
+def test_silent_from_the_beginning(engine: MemoryEngine) -> None:
+    """What runs already is registered although the engine is silent about one of them; its death is believed."""
+    silent = engine.run("silent", ports=("80/tcp",))
+    engine.run("other", ports=("80/tcp",))
+    engine.stall(silent)
+    one = Bystander(engine)
+    assert one.names() == {"/other"}
+    assert set(one.feed.unanswered) == {silent}
+    engine.kill(silent)
+    one.wait_until(lambda: one.feed.unanswered == {})
     one.feed.stop()
