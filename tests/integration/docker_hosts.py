@@ -1,0 +1,150 @@
+"""A register of this machine's Docker engine at a test's etcd, and containers that only the test knows."""
+
+import contextlib
+import itertools
+import selectors
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import APIError
+from docker.models.containers import Container
+
+from mooring.documents import decode_instance
+from mooring.etcd.store import KeyValue
+from mooring.model import Instance, State
+from tests.integration.registers import Site
+from tests.servers import EtcdServer
+
+ENGINE = "/var/run/docker.sock"
+
+
+class Passage:
+    """A socket that leads to the engine, until it is cut; then everybody on it is thrown out."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._open: set[socket.socket] = set()
+        self._listener: socket.socket | None = None
+        self.restore()
+
+    def restore(self) -> None:
+        """Lead to the engine."""
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self.path))
+        self._listener.listen(64)
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def cut(self) -> None:
+        """Lead nowhere, as when an engine was stopped."""
+        assert self._listener is not None
+        self.path.unlink()
+        self._listener.close()
+        for one in list(self._open):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                near, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._pass, args=(near,), daemon=True).start()
+
+    def _pass(self, near: socket.socket) -> None:
+        with near, socket.socket(socket.AF_UNIX) as far, selectors.DefaultSelector() as selector:
+            far.connect(ENGINE)
+            self._open |= {near, far}
+            selector.register(near, selectors.EVENT_READ, far)
+            selector.register(far, selectors.EVENT_READ, near)
+            with contextlib.suppress(OSError):
+                while all(self._pass_on(key.fileobj, key.data) for key, _ in selector.select()):
+                    pass
+            self._open -= {near, far}
+
+    def _pass_on(self, source: object, target: socket.socket) -> bool:
+        assert isinstance(source, socket.socket)
+        data = source.recv(65536)
+        target.sendall(data)
+        return bool(data)
+
+
+class Host:
+    """A register of this machine's engine, and containers that only the test knows."""
+
+    def __init__(self, site: Site, image: str, passage: Passage) -> None:
+        self.site = site
+        self.passage = passage
+        self.client = docker.DockerClient(base_url=f"unix://{ENGINE}")
+        self._image = image
+        self._numbers = itertools.count(1)
+        self._made: list[Container] = []
+        self.process = site.run("--docker", f"unix://{passage.path}", "--ip", "127.0.0.1", "--resync", "5").ready()
+
+    def container(self, name: str = "", **labels: str) -> Container:
+        """Run a container that says that it belongs to this test's service."""
+        return self.run({}, name, **labels)
+
+    def run(self, options: dict[str, Any], name: str = "", **labels: str) -> Container:
+        """Run a container with options of Docker's, too."""
+        said = {"SERVICE_NAME": self.site.host} | {f"SERVICE_{key}": value for key, value in labels.items()}
+        name = name or f"{self.site.host}-{next(self._numbers)}"
+        one = self.client.containers.run(
+            self._image, name=name, labels=said, ports={"80/tcp": None}, detach=True, **options
+        )
+        self._made.append(one)
+        return one
+
+    def published(self) -> dict[str, Instance]:
+        """Return this test's instances by the name of their container."""
+        return {one.name.removeprefix("/"): one for one in self.site.instances() if self.site.host in one.service}
+
+    def keys(self) -> dict[str, KeyValue]:
+        """Return what is written of this test's containers; others may run on the same engine."""
+        return {key: found for key, found in self.site.keys().items() if self.site.host in key.split("/")[2]}
+
+    def close(self) -> None:
+        """Remove the containers."""
+        for one in self._made:
+            with contextlib.suppress(APIError):
+                one.remove(force=True)
+        self.client.close()
+
+
+@contextmanager
+def open_host(etcd: EtcdServer, directory: Path, namespace: str, image: str) -> Iterator[Host]:
+    """Give a register that has listed the engine, and end it with all its containers."""
+    # A socket's path is short, and a test's directory may not be.
+    sockets = Path(tempfile.mkdtemp())
+    site = Site(etcd, directory, namespace)
+    one = Host(site, image, Passage(sockets / "docker.sock"))
+    try:
+        yield one
+    finally:
+        one.close()
+        site.close()
+        shutil.rmtree(sockets)
+
+
+def causes(host: Host, name: str, since: int) -> list[tuple[State, str]]:
+    """Return what was written about a container since a revision, and that it was deleted at last."""
+    found: list[tuple[State, str]] = []
+    watch = host.site.store.watch(host.site.prefix, since)
+    try:
+        for change in itertools.chain.from_iterable(watch):
+            if isinstance(change, KeyValue):
+                one = decode_instance(change.value, where=change.key)
+                if one.name == f"/{name}":
+                    found.append((one.state, one.cause))
+            elif found and found[-1][0] is State.DOWN:
+                return found
+    finally:
+        watch.cancel()
+    raise AssertionError(found)
