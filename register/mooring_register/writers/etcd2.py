@@ -174,15 +174,18 @@ class Etcd2Writer:
 
         bindings = {BINDINGS_PREFIX + key: encode_binding(one).encode() for key, one in delivery.bindings.items()}
         if (
-            self._instances.drive(held, delivery, is_interrupted)
+            # If we crash here, it lists what is not there. The second time it is emptied, if nothing is left to list.
+            self._inventory.drive(held, self._shelves(delivery), is_interrupted)
+            and self._instances.drive(held, delivery, is_interrupted)
+            and self._inventory.drive(held, self._shelves(delivery), is_interrupted)
             and self._bindings.drive(held, bindings, is_interrupted)
-            and self._inventory.drive(held, self._shelves(), is_interrupted)
         ):
             self._doubtful = False
             self.mailbox.settle(delivery)
 
-    def _shelves(self) -> dict[str, bytes]:
-        return shelves(self._terms.claim.host, self._instances.values())
+    def _shelves(self, delivery: Delivery) -> dict[str, bytes]:
+        present = self._own.values(self._inventory.root)
+        return shelves(self._terms.claim.host, self._instances.listed(delivery), present)
 
     def _audit(self) -> None:
         """Notice what the other thread found gone; compare all now and then; try again what others held."""

@@ -45,9 +45,16 @@ class Instances:
         self._written: dict[str, Written] = {}
         self._reported: set[str] = set()
 
-    def values(self) -> dict[str, bytes]:
-        """Return what is written, by key; only where the layout's values are not whole."""
-        return {} if self.layout.is_whole else {key: known.value for key, known in self._written.items()}
+    def listed(self, delivery: Delivery) -> set[tuple[str, bytes]]:
+        """Return keys with their values, those that are written and those that will be: what the inventory is to list.
+
+        In Mooring's own layout nothing is: there the values say whose they are.
+        """
+        if self.layout.is_whole:
+            return set()
+        wanted = self.layout.arrange(delivery.instances).instances
+        written = {(key, known.value) for key, known in self._written.items()}
+        return written | {(key, self.layout.encode(key, instance, None)) for key, instance in wanted.items()}
 
     def take_over(self, present: Iterable[Node], marks: frozenset[str] = frozenset()) -> dict[str, Node]:
         """Return what is ours of the present keys, and take that for what is written; `marks` is the inventory."""

@@ -1,8 +1,8 @@
 """The keys that are ours in an etcd by its v2 API: each has a TTL of its own and is renewed alone.
 
 One thread writes them and another renews them, and both change their index, which is the condition of the next change.
-So only one of them has a key at a time. What the server did with a change whose answer was lost is not known; what we
-tried to write is remembered, to be recognised as ours.
+So only one of them has a key at a time. What the server did with a change whose answer was lost is not known: then all
+is to be found out and taken over anew.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ class OwnKeys:
         self._ttl_seconds = ttl_seconds
         self._connections = connections
         self._known: dict[str, Node] = {}
-        self._tried: dict[str, bytes] = {}
         self._ending: set[str] = set()
         self._lost: set[str] = set()
         self._busy: set[str] = set()
@@ -49,9 +48,9 @@ class OwnKeys:
         return self._keys.get(key)
 
     def is_own_value(self, found: Node) -> bool:
-        """Whether a key holds what we have written there, or tried to."""
+        """Whether a key holds what we know it to hold."""
         known = self._known.get(found.key)
-        return found.value in (known.value if known else None, self._tried.get(found.key))
+        return known is not None and known.value == found.value
 
     def spread(self, keys: Iterable[str], do: Callable[[str], None]) -> None:
         """Do something with each key, over as many connections as there may be."""
@@ -61,7 +60,7 @@ class OwnKeys:
 
     def take_over(self, found: Mapping[str, Node]) -> None:
         """Take these for ours, and nothing else."""
-        for key in found.keys() | self._known.keys() | self._tried.keys():
+        for key in found.keys() | self._known.keys():
             self.learn(key, found.get(key))
 
     def learn(self, key: str, found: Node | None) -> None:
@@ -80,13 +79,11 @@ class OwnKeys:
             Unavailable: no answer.
         """
         with self._alone(key) as known:
-            self._tried[key] = value
             at = known.index if known else ABSENT
             answer = self._keys.put(key, value, ending_seconds or self._ttl_seconds, at)
             if isinstance(answer, Mismatch):
                 return False
             self._known[key] = answer
-            del self._tried[key]
             (self._ending.add if ending_seconds else self._ending.discard)(key)
             return True
 
@@ -133,8 +130,6 @@ class OwnKeys:
             if renewed is not None:
                 self._known[key] = renewed
             else:
-                # Should it come back with our value, that was ours.
-                self._tried.setdefault(key, known.value)
                 del self._known[key]
                 with self._freed:
                     self._lost.add(key)
@@ -150,7 +145,6 @@ class OwnKeys:
 
     def _forget(self, key: str) -> None:
         self._known.pop(key, None)
-        self._tried.pop(key, None)
         self._ending.discard(key)
 
     @contextmanager
