@@ -21,6 +21,7 @@ from docker.errors import DockerException
 from docker.tls import TLSConfig
 
 from mooring_register.docker_address import DockerAddress, Way
+from mooring_register.docker_connections import keep_connections
 
 TIMEOUT_SECONDS: Final = 10
 # So long a stream may be silent before it is asked for anew: of a peer that is gone without a word nothing else tells.
@@ -50,6 +51,7 @@ class DockerClient(docker.APIClient):
         files = (address.cert, address.key) if address.cert else None
         tls = TLSConfig(client_cert=files, ca_cert=address.ca, verify=True) if address.ca else False
         super().__init__(base_url=str(address), version="auto", timeout=TIMEOUT_SECONDS, tls=tls)
+        keep_connections(self, TIMEOUT_SECONDS)
         if address.way is Way.SSH:
             # On a connection that is gone the library would wait for another channel for an hour.
             adapter: Any = self.get_adapter(self.base_url)
