@@ -14,7 +14,7 @@ from mooring.documents import encode_binding
 from mooring.etcd.store import At, Delete, Operation, Put
 from mooring.keys import BINDINGS_PREFIX
 from mooring.model import Binding
-from mooring_register.plan import MOST_OPERATIONS
+from mooring_register.transactions import transactions_of
 
 
 @frozen
@@ -54,7 +54,7 @@ def plan_bindings(
     """
     by_key = {BINDINGS_PREFIX + key: binding for key, binding in wanted.items()}
     changes = [*_deletes(by_key, written), *_puts(by_key, written, lease)]
-    return tuple(tuple(changes[start : start + MOST_OPERATIONS]) for start in range(0, len(changes), MOST_OPERATIONS))
+    return tuple(transactions_of((change,) for change in changes))
 
 
 def _deletes(wanted: Mapping[str, Binding], written: Mapping[str, WrittenBinding]) -> Iterator[BindingChange]:

@@ -21,7 +21,8 @@ from mooring.errors import DocumentError, LeaseLost, OwnershipLost, Unavailable
 from mooring.etcd.store import NO_LEASE, At, Committed, Condition, Delete, Holds, KeyValue, Lease, Put, Refused, Store
 from mooring.keys import HOSTS_PREFIX, host_key
 from mooring.model import Json
-from mooring_register.plan import MOST_OPERATIONS
+from mooring_register.plan import Change
+from mooring_register.transactions import transactions_of
 
 
 @frozen(kw_only=True)
@@ -200,11 +201,11 @@ def _move(store: Store, claim: Claim, token: str, found: KeyValue, old: Lease) -
     held = _grant(store, claim, token, Holds(found.key, found.value))
     present = [store.get(key) for key in old.keys if key != held.key]
     moving = [one for one in present if one is not None and one.lease == old.id]
-    for start in range(0, len(moving), MOST_OPERATIONS):
-        batch = moving[start : start + MOST_OPERATIONS]
-        conditions = (held.condition, *(At(one.key, one.revision) for one in batch))
+    changes = [Change(Put(one.key, one.value, held.lease), one.revision, None) for one in moving]
+    for batch in transactions_of((change,) for change in changes):
+        conditions = (held.condition, *(change.condition for change in batch))
         # Refused means that somebody touched one of them: it will be written anew, as all that is wanted and missing.
-        store.commit(conditions, tuple(Put(one.key, one.value, held.lease) for one in batch))
+        store.commit(conditions, tuple(change.operation for change in batch))
     _revoke_if_empty(store, old.id)
     return held
 

@@ -23,9 +23,7 @@ from mooring.model import Instance, State
 from mooring_register.layouts.layout import Layout
 from mooring_register.layouts.native import Native
 from mooring_register.registrar import Withdrawal
-
-# etcd takes 128 operations in a transaction unless it was told otherwise.
-MOST_OPERATIONS: Final = 100
+from mooring_register.transactions import transactions_of
 
 _NATIVE: Final = Native(DEFAULT_PREFIX)
 
@@ -144,18 +142,7 @@ def _deletes(wanted: Wanted, written: Mapping[str, Written]) -> Iterator[Change]
 def _transactions(changes: Iterable[Change]) -> Iterator[tuple[Change, ...]]:
     """Cut into transactions; what concerns one container (a rename: old id down, new id up) stays together."""
     ordered = sorted(changes, key=lambda change: (_container(change), change.key))
-    batch: list[Change] = []
-    for _, group in groupby(ordered, key=_container):
-        together = list(group)
-        if batch and len(batch) + len(together) > MOST_OPERATIONS:
-            yield tuple(batch)
-            batch = []
-        batch.extend(together)
-        while len(batch) > MOST_OPERATIONS:
-            yield tuple(batch[:MOST_OPERATIONS])
-            batch = batch[MOST_OPERATIONS:]
-    if batch:
-        yield tuple(batch)
+    return transactions_of([*group] for _, group in groupby(ordered, key=_container))
 
 
 def _container(change: Change) -> str:

@@ -16,7 +16,7 @@ from mooring.model import Address, Binding, Instance
 from mooring_register.binding_plan import WrittenBinding, bindings_carried_out, plan_bindings
 from mooring_register.layouts.native import Native
 from mooring_register.ownership import Claim
-from mooring_register.plan import MOST_OPERATIONS
+from mooring_register.transactions import MOST_OPERATIONS
 from mooring_register.writers.etcd import EtcdWriter
 from mooring_register.writers.writer import Terms
 

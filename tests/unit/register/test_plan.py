@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from mooring.documents import decode_instance
 from mooring.etcd.store import Delete, Put
 from mooring.model import Address, Instance, State
-from mooring_register.plan import MOST_OPERATIONS, Change, Wanted, Written, carried_out, plan
+from mooring_register.plan import Change, Wanted, Written, carried_out, plan
 from mooring_register.registrar import Withdrawal
+from mooring_register.transactions import MOST_OPERATIONS
 
 LEASE = 7
 WEB = Instance(
