@@ -7,8 +7,9 @@ import functools
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -42,7 +43,7 @@ class ConsulServer(Server):
     ) -> None:
         super().__init__(directory, Path(_found() or "consul"))
         self._has_tokens = has_tokens
-        self._certificates = certificates
+        self.certificates = certificates
         self._settings = settings
         self._inner_ports = (0, 0)
         self.tls_port = 0
@@ -61,7 +62,7 @@ class ConsulServer(Server):
         """Give it its settings in a file, and ports of its own."""
         if not self._had_a_life:
             self._inner_ports = (free_port(), free_port())
-            self.tls_port = free_port() if self._certificates else -1
+            self.tls_port = free_port() if self.certificates else -1
         settings = self.directory / "settings.json"
         settings.write_text(json.dumps(dict(self._lines())))
         return [str(self.program), "agent", "-config-file", str(settings)]
@@ -71,13 +72,13 @@ class ConsulServer(Server):
         question = f"GET /v1/catalog/nodes HTTP/1.0\r\nX-Consul-Token: {self.root_token}\r\n\r\n"
         return b'"Node"' in ask(self.port, question.encode())
 
-    def tell(self, method: str, path: str, document: object = None) -> object:
-        """Ask its API as root, for what is nobody's business but a test's; `path` is without `/v1`."""
+    def tell(self, method: str, path: str, document: object = None, token: str = root_token) -> Any:  # noqa: ANN401 -- JSON
+        """Ask its API, for what is nobody's business but a test's; `path` is without `/v1`."""
         answer = requests.request(
             method,
             f"http://{self.address}/v1{path}",
             json=document,
-            headers={"X-Consul-Token": self.root_token},
+            headers={"X-Consul-Token": token},
             timeout=API_SECONDS,
         )
         answer.raise_for_status()
@@ -87,9 +88,12 @@ class ConsulServer(Server):
         """Make a token that may do what the rules say, in Consul's language."""
         name = f"policy-{free_port()}"
         self.tell("PUT", "/acl/policy", {"Name": name, "Rules": rules})
-        made = self.tell("PUT", "/acl/token", {"Policies": [{"Name": name}]})
-        assert isinstance(made, Mapping)
-        return str(made["SecretID"])
+        return str(self.tell("PUT", "/acl/token", {"Policies": [{"Name": name}]})["SecretID"])
+
+    def drop_token(self, token: str) -> None:
+        """Make a token worth nothing."""
+        accessor = self.tell("GET", "/acl/token/self", token=token)["AccessorID"]
+        self.tell("DELETE", f"/acl/token/{accessor}")
 
     def _lines(self) -> Iterator[tuple[str, object]]:
         yield from {
@@ -118,9 +122,9 @@ class ConsulServer(Server):
         if self._has_tokens:
             ours = {"master": self.root_token, "agent": self.root_token}
             yield "acl", {"enabled": True, "default_policy": "deny", "tokens": ours}
-        if self._certificates:
-            yield "ca_file", str(self._certificates / "ca.pem")
-            yield "cert_file", str(self._certificates / "server.pem")
-            yield "key_file", str(self._certificates / "server.key")
+        if self.certificates:
+            yield "ca_file", str(self.certificates / "ca.pem")
+            yield "cert_file", str(self.certificates / "server.pem")
+            yield "key_file", str(self.certificates / "server.key")
             yield "verify_incoming_https", True
         yield from self._settings.items()

@@ -16,6 +16,7 @@ from mooring.consul.documents import (
     read_identity,
     read_keys,
     read_services,
+    read_session,
     read_truth,
     service_document,
 )
@@ -138,7 +139,7 @@ class HttpKeys:
     def create_session(self, name: str, ttl_seconds: int) -> str:
         """See `Keys.create_session`."""
         return self._connection.ask(
-            lambda client: client.session.create(name, lock_delay=0, behavior="delete", ttl=ttl_seconds), str
+            lambda client: client.session.create(name, lock_delay=0, behavior="delete", ttl=ttl_seconds), read_session
         )
 
     def renew_session(self, session: str) -> None:

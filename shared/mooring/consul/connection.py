@@ -97,20 +97,20 @@ class Client:
 
     consistency = "default"
 
-    def __init__(self, address: ConsulAddress, token: str) -> None:
+    def __init__(self, address: ConsulAddress, answer_seconds: float) -> None:
         scheme = "https" if address.uses_tls else "http"
         # Behind a Unix socket the agent does not ask how it was called.
         host, _, port = str(address.endpoint or "localhost:80").rpartition(":")
         verify = address.ca or True
         cert = (address.cert, address.key) if address.cert else None
-        self.http: Any = std.HTTPClient(host, port, scheme, verify, cert, (CONNECT_SECONDS, ANSWER_SECONDS))
+        self.http: Any = std.HTTPClient(host, port, scheme, verify, cert, (CONNECT_SECONDS, answer_seconds))
         if address.socket:
             self.http.session.mount("http://", UnixSocketAdapter(address.socket))
         # A proxy of the environment is for the world outside, and has no business between us and our registry.
         self.http.session.trust_env = False
         # An agent redirects who asks for a path that it would clean: to another service than the one that was meant.
         self.http.session.max_redirects = 0
-        self.token = token
+        self.token = ""
         self.dc = address.datacentre or None
         self.agent: Any = base.Consul.Agent(self)
         self.kv: Any = base.Consul.KV(self)
@@ -130,13 +130,14 @@ class Client:
 class Connection:
     """A way to one agent. Made without contacting it; safe to use from several threads."""
 
-    def __init__(self, address: ConsulAddress) -> None:
-        """Read the files that the address names.
+    def __init__(self, address: ConsulAddress, answer_seconds: float = ANSWER_SECONDS) -> None:
+        """Read the files that the address names. The agent may take so long to answer.
 
         Raises:
             SettingsError: one of them cannot be used.
         """
         self._address = address
+        self._answer_seconds = answer_seconds
         self._credentials = Credentials(address.token_file, address.ca, address.cert, address.key, address.token)
         self._credentials.check()
         self._lock = Lock()
@@ -219,7 +220,7 @@ class Connection:
     @contextmanager
     def _client(self) -> Iterator[Client]:
         with self._lock:
-            client = self._idle.pop() if self._idle else Client(self._address, self._token)
+            client = self._idle.pop() if self._idle else Client(self._address, self._answer_seconds)
             client.token = self._token
         try:
             yield client

@@ -86,6 +86,14 @@ def read_truth(answer: Answer) -> bool:
     return answer
 
 
+def read_session(answer: Answer) -> str:
+    """Read the id of a session."""
+    if not isinstance(answer, str):
+        message = f"expected the id of a session, got {answer!r}"
+        raise TypeError(message)
+    return answer
+
+
 def _service(document: Mapping[str, Any]) -> Service:
     weights = document.get("Weights") or {}
     return Service(
