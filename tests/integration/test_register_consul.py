@@ -1,0 +1,226 @@
+"""A real register against a real Consul: services, checks and aliases as asked, and what an agent's end leaves."""
+
+import functools
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.consul import ConsulServer
+from tests.integration.consul_hosts import TTL_SECONDS, ConsulHost
+from tests.integration.registers import Site
+from tests.servers import EtcdServer, free_port
+from tests.waiting import holds_for, wait_until
+
+pytestmark = pytest.mark.consul
+
+
+@pytest.fixture
+def host(consul_server: ConsulServer, tmp_path: Path, namespace: str) -> Iterator[ConsulHost]:
+    """Give a host at the agent that all tests share."""
+    one = ConsulHost(consul_server, tmp_path, namespace)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def own_host(own_consul_server: ConsulServer, tmp_path: Path, namespace: str) -> Iterator[ConsulHost]:
+    """Give a host at an agent of the test's own."""
+    one = ConsulHost(own_consul_server, tmp_path, namespace)
+    yield one
+    one.close()
+
+
+def test_as_asked(host: ConsulHost, consul_server: ConsulServer) -> None:
+    """[R-C] Consul shows services, meta, weights, checks and aliases as asked, and makes the checks."""
+    common = {"service": f"{host.name}/v1", "host": host.name}
+    host.declare(
+        {
+            **common,
+            "id": f"{host.name}-good",
+            "address": f"127.0.0.1:{consul_server.port}",
+            "tags": ["rest"],
+            "weight": 50,
+            "attributes": {"region": "eu"},
+            "checks": {"http": "/v1/status/leader", "interval": "1s", "timeout": "5s"},
+        },
+        {
+            **common,
+            "id": f"{host.name}-bad",
+            "address": f"127.0.0.1:{free_port()}",
+            "checks": {"tcp": "true", "interval": "1s"},
+        },
+        {**common, "id": f"{host.name}-draining", "address": "127.0.0.1:8001", "state": "draining"},
+    )
+    host.register().ready()
+    name = f"{host.name}-v1"
+    good = host.services()[f"{host.name}-good"]
+    assert (good["Service"], good["Tags"], good["Weights"]["Passing"]) == (name, ["rest"], 50)
+    assert (good["Meta"]["mooring-service"], good["Meta"]["region"]) == (f"{host.name}/v1", "eu")
+    wait_until(
+        lambda: host.passing(name) == {consul_server.port}, lambda: f"the good one alone, not {host.passing(name)}"
+    )
+    alive, own = f"mooring-alive:{host.name}", f"service:{host.name}"
+    assert host.checks(f"{host.name}-good") == {f"{alive}-good": "passing", f"{own}-good": "passing"}
+    assert host.checks(f"{host.name}-bad") == {f"{alive}-bad": "passing", f"{own}-bad": "critical"}
+    maintenance = f"_service_maintenance:{host.name}-draining"
+    assert host.checks(f"{host.name}-draining") == {f"{alive}-draining": "passing", maintenance: "critical"}
+    checks: Any = consul_server.tell("GET", "/agent/checks")
+    assert checks[maintenance]["Notes"] == "mooring: draining"
+
+
+def test_alive_and_dead(host: ConsulHost) -> None:
+    """One call keeps all alive; after `kill -9` all are critical when the TTL is over, and none is gone."""
+    host.declare(8001, 8002)
+    register = host.register().ready()
+    wait_until(lambda: host.passing() == {8001, 8002}, "both to be handed out")
+    before = host.indexes()
+    holds_for(2 * TTL_SECONDS, lambda: host.passing() == {8001, 8002}, "both are alive")
+    # Nobody who watches was woken.
+    assert host.indexes() == before
+    register.kill()
+    wait_until(lambda: host.passing() == set(), "nothing to be handed out")
+    assert host.ports() == {8001, 8002}
+
+
+def test_restart_writes_nothing(host: ConsulHost) -> None:
+    """After SIGTERM all stays; the successor adopts it and writes nothing, nor does either at a resync."""
+    host.declare(8001, {"service": host.name, "address": "127.0.0.1:8002", "checks": {"ttl": "1h"}})
+    register = host.register("--resync", "1").ready()
+    wait_until(lambda: host.passing() == {8001}, "the one without a check of its own to be handed out")
+    before = host.indexes()
+    key: Any = host.consul.tell("GET", f"/kv/mooring/hosts/{host.name}")
+    assert register.end() < TTL_SECONDS
+    assert host.ports() == {8001, 8002}
+    successor = host.register("--resync", "1").ready()
+    wait_until(lambda: successor.metric("mooring_register_keep_alives_total") > 3, "it to have lived for a while")
+    assert host.indexes() == before
+    assert successor.metric("mooring_register_puts_total") == 0
+    adopted: Any = host.consul.tell("GET", f"/kv/mooring/hosts/{host.name}")
+    assert adopted[0]["Session"] == key[0]["Session"]
+    assert adopted[0]["Value"] != key[0]["Value"]
+
+
+def test_reregistering_keeps_the_status(host: ConsulHost, consul_server: ConsulServer) -> None:
+    """What changes of a service does not begin its checks anew: a passing one stays passing."""
+    one = {"service": host.name, "address": f"127.0.0.1:{consul_server.port}", "id": host.name}
+    # Once in an hour: it passes again only when somebody says so.
+    host.declare({**one, "checks": {"ttl": "1h"}})
+    host.register().ready()
+    consul_server.tell("PUT", f"/agent/check/pass/service:{host.name}")
+    wait_until(lambda: host.passing() == {consul_server.port}, "it to be handed out")
+    host.declare({**one, "checks": {"ttl": "1h"}, "tags": ["new"]})
+    wait_until(lambda: host.services()[host.name]["Tags"] == ["new"], "the change to be registered")
+    assert host.checks(host.name)[f"service:{host.name}"] == "passing"
+
+
+def test_changes_and_leftovers(host: ConsulHost) -> None:
+    """[R-L] [R-H] What goes is deregistered, also if it went while no register ran; others' services stay."""
+    host.consul.tell("PUT", "/agent/service/register", {"ID": f"{host.name}-theirs", "Name": host.name, "Port": 1})
+    host.declare(8001, 8002)
+    register = host.register().ready()
+    host.declare(8002, 8003)
+    wait_until(lambda: host.ports() == {8002, 8003}, "the change to be registered")
+    register.kill()
+    host.declare(8003)
+    host.register().ready()
+    assert host.ports() == {8003}
+    found: Any = host.consul.tell("GET", "/agent/services")
+    assert f"{host.name}-theirs" in found
+
+
+def test_withdraw(host: ConsulHost) -> None:
+    """A host that is withdrawn leaves no service, check, key or session."""
+    host.declare(8001)
+    host.register("--withdraw-on-exit").ready().end()
+    assert host.services() == {}
+    found: Any = host.consul.tell("GET", "/agent/checks")
+    assert not [one for one in found if host.name in one]
+    sessions: Any = host.consul.tell("GET", "/kv/mooring/hosts?keys")
+    assert f"mooring/hosts/{host.name}" not in sessions
+
+
+def test_two_registers(host: ConsulHost) -> None:
+    """Of two on one host the later one has it; the earlier one stands by, says so, and takes over when it may."""
+    host.declare(8001)
+    first = host.register().ready()
+    second = host.register().ready()
+    wait_until(lambda: not first.answers(), "the first to be fenced out")
+    assert "another register" in first.ask("/readyz")[1]
+    assert host.passing() == {8001}
+    second.end()
+    key: Any = host.consul.tell("GET", f"/kv/mooring/hosts/{host.name}")
+    # It would end by itself, but Consul takes 20 s for it.
+    host.consul.tell("PUT", f"/session/destroy/{key[0]['Session']}")
+    wait_until(first.answers, lambda: f"the first to take over: {first.tail()}")
+    assert host.ports() == {8001}
+
+
+def test_agent_crashes(own_host: ConsulHost) -> None:
+    """An agent that was killed keeps its services; register goes on with them as soon as it answers."""
+    own_host.declare(8001, 8002)
+    register = own_host.register().ready()
+    own_host.consul.kill()
+    own_host.declare(8002, 8003)
+    wait_until(lambda: not register.answers(), "register to say that it cannot write")
+    assert register.runs()
+    own_host.consul.start()
+    wait_until(lambda: own_host.passing() == {8002, 8003}, lambda: f"the change: {own_host.passing()}", 60)
+    assert register.answers()
+
+
+def test_agent_loses_everything(own_host: ConsulHost) -> None:
+    """An agent that comes back empty gets everything again."""
+    own_host.declare(8001, 8002)
+    own_host.register().ready()
+    own_host.consul.restart(keep_data=False)
+    wait_until(lambda: own_host.passing() == {8001, 8002}, lambda: f"all again: {own_host.logged()}", 60)
+
+
+def test_frozen_agent(own_host: ConsulHost, etcd_server: EtcdServer, tmp_path: Path, namespace: str) -> None:
+    """An agent that does not answer delays no etcd beside it; it gets the latest when it does."""
+    site = Site(etcd_server, tmp_path, namespace)
+
+    def has(ports: set[int]) -> bool:
+        return site.ports() == ports
+
+    own_host.declare(8001)
+    register = own_host.register("--registry", site.address).ready()
+    own_host.consul.pause()
+    try:
+        for port in (8002, 8003, 8004):
+            own_host.declare(port)
+            wait_until(functools.partial(has, {port}), "etcd to have the change")
+        assert register.runs()
+    finally:
+        own_host.consul.resume()
+    wait_until(lambda: own_host.ports() == {8004}, lambda: f"Consul to have it too: {own_host.ports()}", 60)
+    site.close()
+
+
+def test_refused_script(host: ConsulHost) -> None:
+    """A service whose script the agent does not run is left out and reported; the others are registered."""
+    script = {"service": host.name, "address": "127.0.0.1:8002", "checks": {"script": "true"}}
+    host.declare(8001, script)
+    register = host.register().ready()
+    assert host.ports() == {8001}
+    (consul,) = register.state()["registries"]
+    assert "Scripts are disabled" in str(consul["left out"])
+
+
+def test_paused_register(host: ConsulHost) -> None:
+    """A register that stood still while another took its host writes nothing when it wakes."""
+    host.declare(8001)
+    first = host.register().ready()
+    first.send(signal.SIGSTOP)
+    try:
+        second = host.register().ready()
+        host.declare(8002)
+        wait_until(lambda: host.ports() == {8002}, "the second to write")
+    finally:
+        first.send(signal.SIGCONT)
+    wait_until(lambda: not first.answers(), "the first to find out")
+    assert host.ports() == {8002}
+    assert second.answers()
