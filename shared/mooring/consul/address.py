@@ -38,7 +38,7 @@ class ConsulAddress:
     ca: str = ""
     cert: str = ""
     key: str = ""
-    token_file: str = ""
+    token_file: str = field(default="", repr=False)
     datacentre: str = ""
     token: str = field(default="", repr=False)
     variables: tuple[str, ...] = field(default=(), eq=False)
