@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from mooring.cli import Command, Parsed, address, admin_file_option, option, stop_with
-from mooring.errors import WorldError
+from mooring.cli import Command, Parsed, address, admin_file_option, note_alias, option, stop_with
+from mooring.consul.address import ConsulAddress
+from mooring.errors import SettingsError, WorldError
 from mooring.model import Address
+from mooring_register.aliases import ETCD_HOST, registry_of_etcd_host
+from mooring_register.docker_address import HOST_VARIABLE
 from mooring_register.dry_run import print_what_would_be_written
 from mooring_register.layouts import named as layouts
 from mooring_register.options import container_options, container_settings
@@ -25,12 +31,32 @@ from mooring_register.settings import (
 )
 
 
-@click.command(cls=Command, check=problems)
+def _complete(context: click.Context) -> Iterator[str]:
+    """Take the registry from docker-register's variable where nothing names one; note what comes from elsewhere."""
+    options = context.params
+    host = os.environ.get(ETCD_HOST, "")
+    if host and not options["registry"]:
+        has_layout = context.get_parameter_source("layout") is not ParameterSource.DEFAULT
+        note_alias(context, ETCD_HOST)
+        try:
+            options["registry"] = (parse_registry(registry_of_etcd_host(host, has_layout=has_layout), os.environ),)
+        except SettingsError as error:
+            yield f"{ETCD_HOST}: {error}"
+    agents = [registry for registry in options["registry"] if isinstance(registry, ConsulAddress)]
+    for variable in (variable for agent in agents for variable in agent.variables):
+        note_alias(context, variable)
+    if options["docker"].named_by == HOST_VARIABLE:
+        note_alias(context, HOST_VARIABLE)
+
+
+@click.command(cls=Command, complete=_complete, check=problems)
 @option(
     "--registry",
     multiple=True,
-    type=Parsed(parse_registry, "etcd://HOST:PORT[,HOST:PORT]/PREFIX|consul://HOST:PORT"),
-    help="Where to write. Repeat it for several registries.",
+    type=Parsed(
+        lambda text: parse_registry(text, os.environ), "etcd://HOST:PORT[,HOST:PORT]/PREFIX|consul://HOST:PORT"
+    ),
+    help=f"Where to write. Repeat it for several registries.  [or as: {ETCD_HOST}]",
 )
 @option(
     "--layout",

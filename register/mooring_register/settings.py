@@ -11,11 +11,13 @@ from attrs import field, frozen
 
 from mooring.consul import address as consul
 from mooring.consul.address import ConsulAddress
+from mooring.consul.variables import TLS_SCHEME, complete_consul_address
 from mooring.errors import SettingsError
 from mooring.etcd import address as etcd
 from mooring.etcd.address import EtcdAddress
 from mooring.etcd2 import address as etcd2
 from mooring.model import Address
+from mooring_register.aliases import ETCD_HOST, in_our_words
 from mooring_register.containers import DEFAULT_BINDING_PREFIX
 from mooring_register.docker_address import OPTION, DockerAddress
 from mooring_register.filters import Filter
@@ -58,15 +60,16 @@ class Settings:
     wording: Wording = field(factory=Wording)
 
 
-def parse_registry(text: str) -> RegistryAddress:
-    """Read the address of a registry.
+def parse_registry(text: str, environment: Mapping[str, str]) -> RegistryAddress:
+    """Read the address of a registry, in registrator's words too; Consul's variables fill in what is left open.
 
     Raises:
         SettingsError: it is of a kind that is not spoken, or a part of it is wrong.
     """
+    text = in_our_words(text)
     scheme = text.partition("://")[0]
-    if text.startswith((consul.SCHEME, consul.UNIX_SCHEME)):
-        return consul.parse_consul_address(text)
+    if text.startswith((consul.SCHEME, consul.UNIX_SCHEME, TLS_SCHEME)):
+        return complete_consul_address(text, environment)
     if text.startswith(("consulkv://", "marathon://")):
         known = f"{etcd.SCHEME}, {etcd2.SCHEME} and {consul.SCHEME}"
         raise SettingsError(f"{scheme}://", f"register does not write to this kind of registry yet, only to {known}")
@@ -90,7 +93,8 @@ def problems(options: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with options that are each right by themselves."""
     registries: tuple[RegistryAddress, ...] = options["registry"]
     if not registries and not options["dry_run"]:
-        yield "--registry is missing: where is to be written? For example etcd://127.0.0.1:2379/services"
+        example = "etcd://127.0.0.1:2379/services"
+        yield f"--registry is missing ({ETCD_HOST} is not set either): where is to be written? For example {example}"
     endpoints = [endpoint for registry in registries for endpoint in _endpoints(registry)]
     for endpoint in sorted({one for one in endpoints if endpoints.count(one) > 1}):
         yield f"--registry: {endpoint} is given twice, and one registry takes one register for each host"

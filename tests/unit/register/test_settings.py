@@ -56,7 +56,7 @@ def test_two_sources(tmp_path: Path) -> None:
 def test_registries_to_come(scheme: str) -> None:
     """A kind of registry that is known but not spoken yet is refused as that."""
     with pytest.raises(SettingsError, match="does not write to this kind of registry yet"):
-        parse_registry(f"{scheme}://host:1")
+        parse_registry(f"{scheme}://host:1", {})
 
 
 def test_dry_run_for_consul(tmp_path: Path) -> None:
