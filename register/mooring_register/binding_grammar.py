@@ -14,7 +14,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from mooring.errors import DescriptorError
+from mooring.errors import BindingError
 from mooring.keys import NAME_MOST_BYTES
 from mooring.model import parse_port
 from mooring.selector import Selector, parse_selector
@@ -36,37 +36,37 @@ def parse_wish(where: str, text: str) -> Wish:
     """Read the value of one variable; `where` names it in the error.
 
     Raises:
-        DescriptorError: it is none, with the part that is wrong and why.
+        BindingError: it is none, with the part that is wrong and why.
     """
     if not text.isprintable():
-        raise DescriptorError(where, "has a character that cannot be printed")
+        raise BindingError(where, "has a character that cannot be printed")
     name, *sections = text.split(";")
     if not sections:
-        raise DescriptorError(where, "expected NAME;PORT, there is no ';'")
+        raise BindingError(where, "expected NAME;PORT, there is no ';'")
     port, proto = _port(where, sections[0])
     return Wish(_selector(where, name), port, proto, _options(where, sections[1:]))
 
 
 def _selector(where: str, name: str) -> Selector:
     if not name:
-        raise DescriptorError(where, "the name before the first ';' is empty")
+        raise BindingError(where, "the name before the first ';' is empty")
     if len(name.encode()) > NAME_MOST_BYTES:
-        raise DescriptorError(where, f"the name before the first ';' is over {NAME_MOST_BYTES} bytes long")
+        raise BindingError(where, f"the name before the first ';' is over {NAME_MOST_BYTES} bytes long")
     try:
         return parse_selector(name)
     except ValueError:
         reason = "the name before the first ';' is neither SERVICE nor SERVICE[tag,tag]"
-        raise DescriptorError(where, reason) from None
+        raise BindingError(where, reason) from None
 
 
 def _port(where: str, section: str) -> tuple[int, str]:
     port, has_proto, proto = section.partition("/")
     if has_proto and proto not in _PROTOCOLS:
-        raise DescriptorError(where, "the protocol after the port is neither tcp nor udp")
+        raise BindingError(where, "the protocol after the port is neither tcp nor udp")
     try:
         return parse_port(port), proto or "tcp"
     except ValueError:
-        raise DescriptorError(where, "after the first ';' expected a port within 1–65535") from None
+        raise BindingError(where, "after the first ';' expected a port within 1–65535") from None
 
 
 def _options(where: str, sections: list[str]) -> dict[str, str]:
@@ -75,6 +75,6 @@ def _options(where: str, sections: list[str]) -> dict[str, str]:
     for section in filter(None, sections):
         key, _, value = section.partition("=")
         if not key:
-            raise DescriptorError(where, "an option has no name before its '='")
+            raise BindingError(where, "an option has no name before its '='")
         options[key] = value
     return options

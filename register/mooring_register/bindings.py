@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from mooring.errors import DescriptorError
+from mooring.errors import BindingError, DescriptorError
 from mooring.keys import binding_key, check_name
 from mooring.model import Binding
 from mooring_register.addresses import Policy
@@ -45,7 +45,7 @@ def read_wishes(container: Container) -> tuple[Wishes, tuple[DescriptorError, ..
         if first == name:
             wishes[name] = wish
         elif wishes[first] != wish:
-            problems.append(DescriptorError(where, f"port {wish.port}/{wish.proto} is taken by {first}"))
+            problems.append(BindingError(where, f"port {wish.port}/{wish.proto} is taken by {first}"))
     return wishes, tuple(problems)
 
 
@@ -96,4 +96,4 @@ def bind(container: Container, wishes: Wishes, at: Origin, policy: Policy) -> tu
 def unbound(container: Container, wishes: Wishes, at: Origin | None) -> Iterator[DescriptorError]:
     """Yield the mistake for which a container's wishes come to nothing, if there is one."""
     if at is not None and at.reason:
-        yield DescriptorError(f"{container.name.removeprefix('/')}: {', '.join(wishes)}", at.reason)
+        yield BindingError(f"{container.name.removeprefix('/')}: {', '.join(wishes)}", at.reason)

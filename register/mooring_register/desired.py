@@ -6,6 +6,7 @@ Whether the container lives is decided elsewhere (`registrar`); here it is read 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 
 from attrs import evolve, field, frozen
 
@@ -21,6 +22,19 @@ from mooring_register.port_instances import Port, port_instances, spot_of
 from mooring_register.words import PortDescriptor
 
 
+class Rule(StrEnum):
+    """By which rule a port is not registered: the words by which that is counted."""
+
+    FILTER = "filter"
+    IGNORED = "ignored"
+    NAME = "name"
+    EXPLICIT = "explicit"
+    PROXY = "proxy"
+    UNREACHABLE = "unreachable"
+    NO_SUCH_PORT = "no such port"
+    NO_PORT = "no port"
+
+
 @frozen
 class NotRegistered:
     """A port of a container that is not registered, and why; for people who wonder."""
@@ -28,6 +42,7 @@ class NotRegistered:
     container: str
     port: str
     reason: str
+    rule: Rule
 
     def __str__(self) -> str:
         """Return `<container> <port>: <reason>`, without a port when it is about all of them."""
@@ -52,7 +67,7 @@ def read(container: Container, policy: Policy, owner: Container | NoNetwork | No
     """
     wishes, mistaken = read_wishes(container)
     if reason := reason_against(policy.filters, container):
-        return Reading((), wishes, tuple(mistaken), (NotRegistered(_bare_name(container), "", reason),))
+        return Reading((), wishes, tuple(mistaken), (NotRegistered(_bare_name(container), "", reason, Rule.FILTER),))
     reached = reach(container, policy, owner)
     reading = _read_ports(container, policy, reached)
     problems = [*reading.problems, *reached.problems, *mistaken]
@@ -66,12 +81,14 @@ def _read_ports(container: Container, policy: Policy, reached: Reach) -> Reading
     is_group = len({(place.port, place.proto) for place in reached.places}) > 1
     instances: list[Instance] = []
     problems = [*descriptor.problems, *_problems_elsewhere(descriptor, reached)]
-    not_registered = [NotRegistered(name, f"{one.port}/{one.proto}", one.reason) for one in reached.unreachable]
+    not_registered = [
+        NotRegistered(name, f"{one.port}/{one.proto}", one.reason, Rule.UNREACHABLE) for one in reached.unreachable
+    ]
     for place in reached.places:
         said = describe_port(descriptor, spot_of(place))
         problems += said.problems
-        if reason := _reason_against(said, policy):
-            not_registered.append(NotRegistered(name, f"{place.port}/{place.proto}", reason))
+        if against := _against(said, policy):
+            not_registered.append(NotRegistered(name, f"{place.port}/{place.proto}", *against))
             continue
         found, wrong = port_instances(Port(container, policy, place, descriptor, said, is_group=is_group))
         instances += found
@@ -91,20 +108,22 @@ def _bare_name(container: Container) -> str:
     return container.name.removeprefix("/")
 
 
-def _reason_against(said: PortDescriptor, policy: Policy) -> str:
+def _against(said: PortDescriptor, policy: Policy) -> tuple[str, Rule] | None:
     if said.ignored_by:
-        return f"{said.ignored_by} is set"
+        return f"{said.ignored_by} is set", Rule.IGNORED
     if not said.is_usable:
-        return "its name or id cannot be used"
+        return "its name or id cannot be used", Rule.NAME
     if policy.explicit and not said.names:
-        return "it has no SERVICE_NAME, and only explicit ones are wanted"
+        return "it has no SERVICE_NAME, and only explicit ones are wanted", Rule.EXPLICIT
     # Whoever runs a proxy seldom means to offer it as a service.
-    return "it is a proxy without a SERVICE_NAME" if said.kind and not said.names else ""
+    return ("it is a proxy without a SERVICE_NAME", Rule.PROXY) if said.kind and not said.names else None
 
 
 def _nothing(descriptor: Descriptor, reached: Reach) -> Iterator[NotRegistered]:
     ports = {place.port for place in reached.places} | {one.port for one in reached.unreachable}
     for port, label in spoken_of_in_vain(descriptor, ports):
-        yield NotRegistered(descriptor.container, str(port), f"{label} speaks of it, but there is no such port")
+        reason = f"{label} speaks of it, but there is no such port"
+        yield NotRegistered(descriptor.container, str(port), reason, Rule.NO_SUCH_PORT)
     if not ports:
-        yield NotRegistered(descriptor.container, "", "it has no port: none is exposed, none published")
+        reason = "it has no port: none is exposed, none published"
+        yield NotRegistered(descriptor.container, "", reason, Rule.NO_PORT)

@@ -98,6 +98,7 @@ class DockerFeed:
         self._running: set[str] = set()
         self._pending: list[_LookAgain] = []
         self._silences = Silences()
+        self.heard_at: float | None = None
 
     @property
     def unanswered(self) -> Mapping[str, str]:
@@ -126,6 +127,8 @@ class DockerFeed:
             if self._is_repeated(event):
                 continue
             metrics.docker_events.labels(event.action.partition(":")[0]).inc()
+            self.heard_at = self._clock()
+            metrics.last_docker_event.set(self.heard_at)
             self._seen_nano = max(self._seen_nano, event.time_nano)
             self._hints.put(event)
         if self._clock() - began < _SHORTEST_SUBSCRIPTION_SECONDS:
@@ -266,6 +269,7 @@ class DockerFeed:
         answers = list(self._answers(asked | ended))
         now = self._clock()
         self._observe(Listed(frozenset(listed), tuple(answers), now))
+        metrics.last_reconcile.set(now)
         self._fingerprints, self._listed_at = listed, now
         self._running &= listed.keys()
         self._inspected_at = {one: at for one, at in self._inspected_at.items() if one in listed}

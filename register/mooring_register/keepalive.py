@@ -7,6 +7,7 @@ made no turn for two TTLs, renewing ends: a register that no longer knows what i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from threading import Event
 from typing import Generic, TypeVar
@@ -50,7 +51,17 @@ class KeepAlive(Generic[H]):
         self._held: H | None = None
         self._woken = Event()
         self._stopping = Event()
+        self._renewed_at: float | None = None
         self.failing: str = ""
+
+    def state(self) -> dict[str, object]:
+        """Return what there is to know, for people; what remains of the TTL is negative once it has passed."""
+        ago = None if self._renewed_at is None else time.monotonic() - self._renewed_at
+        return {
+            "keep-alive problem": self.failing,
+            "kept alive seconds ago": None if ago is None else round(ago, 1),
+            "lease remaining seconds": None if ago is None else round(self._ttl_seconds - ago, 1),
+        }
 
     def hold(self, held: H | None) -> None:
         """Keep this host alive from now on, at once; None: keep nothing."""
@@ -93,6 +104,8 @@ class KeepAlive(Generic[H]):
         error = self._renew_once(held)
         if error is None:
             metrics.keep_alives.labels(self._registry).inc()
+            metrics.last_keep_alive.labels(self._registry).set_to_current_time()
+            self._renewed_at = time.monotonic()
             self.failing = ""
         elif self._held is held:
             self._held = None

@@ -44,15 +44,24 @@ class Writer(Protocol):
 class Owner:
     """Holds the state. `observe` may be called from any thread; `run` belongs into one.
 
-    `clock` gives epoch seconds, `uptime` seconds that never jump.
+    `clock` gives epoch seconds, `uptime` seconds that never jump. After `standstill_seconds` without a turn the process
+    ends.
     """
 
-    def __init__(self, state: Registrar, clock: Callable[[], float], uptime: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        state: Registrar,
+        clock: Callable[[], float],
+        uptime: Callable[[], float],
+        *,
+        standstill_seconds: float = _STANDSTILL_SECONDS,
+    ) -> None:
         self.state = state
         self._writers: tuple[Writer, ...] = ()
         self._clock = clock
         self._uptime = uptime
         self._queue: SimpleQueue[Observation | None] = SimpleQueue()
+        self._standstill_seconds = standstill_seconds
         self._turned_at = uptime()
         self._reported: frozenset[str] = frozenset()
         self._delivered: tuple[Mapping[Key, Instance], Mapping[str, Binding]] | None = None
@@ -77,9 +86,10 @@ class Owner:
 
     def run(self) -> None:
         """Take turns until `end`."""
+        watchdog(self._standstill_seconds)
         while self._turn():
             self._turned_at = self._uptime()
-            watchdog(_STANDSTILL_SECONDS)
+            watchdog(self._standstill_seconds)
         end_watchdog()
 
     def _turn(self) -> bool:
@@ -114,9 +124,11 @@ class Owner:
         for problem in after.problems:
             if str(problem) not in self._reported:
                 metrics.problems.inc()
+                metrics.skipped.labels(problem.kind).inc()
                 log.warning("not registered as it asks", problem=str(problem))
         self._reported = frozenset(str(problem) for problem in after.problems)
         for one in set(after.not_registered) - set(before.not_registered):
+            metrics.skipped.labels(one.rule).inc()
             log.info("port not registered", container=one.container, port=one.port, reason=one.reason)
         metrics.instances.set(len(after.instances))
         metrics.bindings.set(len(after.bindings))

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias, assert_never
 
 from attrs import evolve, field, frozen
 
-from mooring.errors import DescriptorError, InvalidInput
+from mooring.errors import DescriptorError, IdTaken, InvalidInput
 from mooring.model import Binding, Instance
 from mooring_register.addresses import Policy
 from mooring_register.desired import NotRegistered, read
@@ -241,4 +241,4 @@ def _put_first(wanted: dict[Key, Instance], instance: Instance) -> list[Descript
     if held is instance:
         return []
     taken = f"id {instance.id!r} of service {instance.service!r} is held by {held.name or held.address}"
-    return [DescriptorError(instance.name.removeprefix("/") or str(instance.address), taken)]
+    return [IdTaken(instance.name.removeprefix("/") or str(instance.address), taken)]

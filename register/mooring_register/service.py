@@ -19,7 +19,6 @@ from attrs import evolve
 from mooring.admin import Admin
 from mooring.backoff import Backoff
 from mooring.errors import SettingsError, Unavailable
-from mooring.etcd.address import EtcdAddress
 from mooring.model import Binding
 from mooring.selector import Selector
 from mooring.telemetry import get_logger
@@ -32,8 +31,9 @@ from mooring_register.owner import Owner
 from mooring_register.ownership import Claim
 from mooring_register.registrar import Registrar
 from mooring_register.registries import Registry, registry_at
-from mooring_register.settings import Settings
+from mooring_register.settings import RegistryAddress, Settings
 from mooring_register.sources import engine_id, policy_of, source_of
+from mooring_register.standing import Standing
 from mooring_register.stop.announcement import PATH, answer_to, decode_announcement, encode_answer
 from mooring_register.writers.writer import RegistryWriter, Terms
 
@@ -48,7 +48,9 @@ WITHDRAWN = "withdrawn"
 class Service:
     """One life of register."""
 
-    def __init__(self, settings: Settings, *, connect: Callable[[EtcdAddress, str], Registry] = registry_at) -> None:
+    def __init__(
+        self, settings: Settings, *, connect: Callable[[RegistryAddress, str], Registry] = registry_at
+    ) -> None:
         """Prepare everything that can be wrong; `connect` takes a registry's address and the name of a layout.
 
         Raises:
@@ -142,7 +144,9 @@ class Service:
             owner_idle_seconds=self._owner.idle_seconds,
         )
         self._writers = tuple(registry.writer(terms) for registry in self._registries)
+        metrics.last_turn.set_function(self._owner.idle_seconds)
         for writer in self._writers:
+            metrics.undelivered.labels(writer.registry).set_function(writer.mailbox.undelivered_seconds)
             for what, run in writer.threads().items():
                 start(f"{what} {writer.registry}", run)
 
@@ -188,6 +192,7 @@ class Service:
             admin = Admin(
                 self._settings.admin,
                 ready=self._ready,
+                standstill=self._standstill,
                 state=self._state,
                 file=self._settings.admin_file,
                 orders={PATH: self._stop_announced},
@@ -222,12 +227,32 @@ class Service:
             "engine lost since": state.lost_since,
             "engine problem": state.lost_reason or ("" if self._identity else self._why_no_identity),
             "listed at": state.listed_at,
+            "listed seconds ago": _ago(state.listed_at),
+            "docker event seconds ago": _ago(self._source.heard_at()),
+            "turn seconds ago": round(self._owner.idle_seconds(), 1),
             "instances": [f"{one.service} {one.id} {one.address} {one.state}" for one in state.instances.values()],
             "bindings": [_line(binding) for binding in state.bindings.values()],
             "problems": [str(problem) for problem in state.problems],
             "not registered": [str(one) for one in state.not_registered],
-            "registries": [writer.state() for writer in self._writers],
+            "registries": [
+                {**writer.state(), "undelivered seconds": round(writer.mailbox.undelivered_seconds(), 1)}
+                for writer in self._writers
+            ],
         }
+
+    def _standstill(self) -> str | None:
+        state = self._owner.state
+        compares = self._settings.static is None and state.lost_since is None
+        return Standing(
+            owner_seconds=None if self._identity is None else self._owner.idle_seconds(),
+            listed_seconds=_ago(state.listed_at) if compares else None,
+            ttl_seconds=self._settings.ttl_seconds,
+            resync_seconds=self._settings.resync_seconds,
+        ).standstill()
+
+
+def _ago(at: float | None) -> float | None:
+    return None if at is None else round(time.time() - at, 1)
 
 
 def _line(binding: Binding) -> str:

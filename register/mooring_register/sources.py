@@ -38,6 +38,9 @@ class Source(Protocol):
     def once(self, host: str) -> Observation:
         """Return everything that is there now; raises `Unavailable`."""
 
+    def heard_at(self) -> float | None:
+        """Return when an event was last heard (epoch seconds), None when none was."""
+
     def stop(self) -> None:
         """End the threads."""
 
@@ -71,6 +74,10 @@ class DockerSource:
         """See `Source.once`."""
         return list_once(self.engine, time.time(), self._binding_prefix)
 
+    def heard_at(self) -> float | None:
+        """See `Source.heard_at`."""
+        return self._feed.heard_at if self._feed is not None else None
+
     def stop(self) -> None:
         """See `Source.stop`."""
         if self._feed is not None:
@@ -96,6 +103,10 @@ class StaticSource:
     def once(self, host: str) -> Observation:
         """See `Source.once`."""
         return StaticFile(self._path, host, lambda _: None, time.time).read()
+
+    def heard_at(self) -> float | None:
+        """See `Source.heard_at`. A file tells no events."""
+        return None
 
     def stop(self) -> None:
         """See `Source.stop`."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from attrs import frozen
 
-from mooring.errors import DescriptorError
+from mooring.errors import DescriptorError, TemplateError
 from mooring_register.addresses import Place
 from mooring_register.containers import Container
 from mooring_register.naming import compose_labels, repository
@@ -123,4 +123,4 @@ def _rendered(template: Template, seen: Mapping[str, object]) -> str:
     except ValueError as error:
         text = template.text if len(template.text) <= _SHOWN_CHARACTERS else template.text[:_SHOWN_CHARACTERS] + "…"
         where = f"{seen['name']}: port {seen['port']}/{seen['proto']}: {template.option} {text!r}"
-        raise DescriptorError(where, str(error)) from None
+        raise TemplateError(where, str(error)) from None

@@ -1,8 +1,9 @@
 """The small HTTP server of each long-running command: is it alive, is it ready, what is its state.
 
-`/healthz` says that the process answers, `/readyz` that its work is complete (503 with the reason until then),
-`/metrics` is for Prometheus, `/state` is a JSON view for people. It runs on threads of its own, and only reads, but for
-the orders that a command may take: those are POSTed as JSON, and only by somebody on this very machine.
+`/healthz` says that its loops turn (503 with the one that stands still), `/readyz` that its work is complete (503 with
+the reason), `/metrics` is for Prometheus, `/state` is a JSON view for people. It runs on threads of its own, and
+only reads, but for the orders that a command may take: those are POSTed as JSON, and only by somebody on this very
+machine.
 
 Where it listens can be told in a file (`--admin-file`), for those who cannot know the port: `mooring.healthcheck`.
 """
@@ -27,6 +28,7 @@ from mooring.model import Address
 Ready = Callable[[], str | None]
 State = Callable[[], Mapping[str, object]]
 Order = Callable[[object], Mapping[str, object]]
+_Answer = tuple[HTTPStatus, str, bytes]
 
 _MOST_ORDER_BYTES = 64 * 1024
 
@@ -34,9 +36,9 @@ _MOST_ORDER_BYTES = 64 * 1024
 class Admin:
     """Serves on `address` (port 0: any free one) from `start` to `stop`, and keeps `file` saying where.
 
-    `ready` returns None, or the reason why not; `state` returns a mapping that json can write. Both are called from
-    other threads than the owner's and must only read what is safe to read from there. So is an order, of `orders` by
-    path: it is given what was posted, and returns what json can write, or raises `InvalidInput`.
+    `ready` and `standstill` return None, or what is in the way; `state` returns a mapping that json can write. All are
+    called from other threads than the owner's and must only read what is safe to read from there. So is an order, of
+    `orders` by path: it is given what was posted, and returns what json can write, or raises `InvalidInput`.
     """
 
     def __init__(
@@ -47,9 +49,16 @@ class Admin:
         state: State,
         file: Path | None = None,
         orders: Mapping[str, Order] | None = None,
+        standstill: Ready = lambda: None,
     ) -> None:
         self._file = file
-        self._server = _server_on(address, ready, state, orders or {})
+        answers: dict[str, Callable[[], _Answer]] = {
+            "/healthz": lambda: _verdict(standstill(), "ok"),
+            "/readyz": lambda: _verdict(ready(), "ready"),
+            "/metrics": lambda: (HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest()),
+            "/state": lambda: (HTTPStatus.OK, "application/json", json.dumps(state(), indent=2).encode() + b"\n"),
+        }
+        self._server = _server_on(address, answers, orders or {})
         self._thread = Thread(target=self._server.serve_forever, name="admin", daemon=True)
 
     @property
@@ -88,25 +97,24 @@ def _replace(file: Path, text: str) -> None:
         raise SettingsError("--admin-file", f"{file}: {error.strerror}") from None
 
 
-def _server_on(address: Address, ready: Ready, state: State, orders: Mapping[str, Order]) -> ThreadingHTTPServer:
+def _verdict(reason: str | None, well: str) -> _Answer:
+    status = HTTPStatus.OK if reason is None else HTTPStatus.SERVICE_UNAVAILABLE
+    return status, "text/plain", f"{reason or well}\n".encode()
+
+
+def _server_on(
+    address: Address, answers: Mapping[str, Callable[[], _Answer]], orders: Mapping[str, Order]
+) -> ThreadingHTTPServer:
     class Server(ThreadingHTTPServer):
         address_family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
 
     class Request(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            match self.path.partition("?")[0]:
-                case "/healthz":
-                    self._answer(HTTPStatus.OK, "text/plain", b"ok\n")
-                case "/readyz":
-                    reason = ready()
-                    status = HTTPStatus.OK if reason is None else HTTPStatus.SERVICE_UNAVAILABLE
-                    self._answer(status, "text/plain", f"{reason or 'ready'}\n".encode())
-                case "/metrics":
-                    self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest())
-                case "/state":
-                    self._answer(HTTPStatus.OK, "application/json", json.dumps(state(), indent=2).encode() + b"\n")
-                case _:
-                    self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"try /healthz /readyz /metrics /state\n")
+            answer = answers.get(self.path.partition("?")[0])
+            if answer is None:
+                self._answer(HTTPStatus.NOT_FOUND, "text/plain", f"try {' '.join(answers)}\n".encode())
+            else:
+                self._answer(*answer())
 
         def do_POST(self) -> None:
             status, answer = _carried_out(orders.get(self.path), self)

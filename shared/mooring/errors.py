@@ -5,6 +5,9 @@ Three kinds, never mixed, because each has its own answer::
     MooringError
     ├── InvalidInput           somebody wrote something wrong: say so, count it, go on with the rest
     │   ├── DescriptorError    a label or environment variable of a container
+    │   │   ├── BindingError   ... that asks for a service
+    │   │   ├── TemplateError  ... that an operator's template cannot be filled with
+    │   │   └── IdTaken        ... that claims an id which another one holds
     │   ├── DocumentError      a value in a registry
     │   ├── EntryError         an entry of the stream
     │   │   └── NewerVersion   ... written by a later Mooring than this one
@@ -23,13 +26,17 @@ Any other exception is a bug of ours. It is caught nowhere but at the very top, 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class MooringError(Exception):
     """What all of Mooring's own errors have in common."""
 
 
 class InvalidInput(MooringError):
-    """Bad input from outside: what it concerns, and what is wrong with it."""
+    """Bad input from outside: what it concerns, and what is wrong with it. It is counted by its `kind`."""
+
+    kind: ClassVar[str] = "input"
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(f"{where}: {reason}")
@@ -40,9 +47,31 @@ class InvalidInput(MooringError):
 class DescriptorError(InvalidInput):
     """A container says something about itself that cannot be meant."""
 
+    kind = "label"
+
+
+class BindingError(DescriptorError):
+    """A container asks for something that cannot be meant."""
+
+    kind = "binding"
+
+
+class TemplateError(DescriptorError):
+    """A template comes to nothing for a container."""
+
+    kind = "template"
+
+
+class IdTaken(DescriptorError):
+    """A container claims an id that another one, or another host, holds."""
+
+    kind = "id"
+
 
 class DocumentError(InvalidInput):
     """A value in a registry is not the document that its key promises."""
+
+    kind = "document"
 
 
 class EntryError(InvalidInput):

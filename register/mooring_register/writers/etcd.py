@@ -106,7 +106,7 @@ class EtcdWriter:
             "lease": f"{held.lease:x}" if held else "",
             "keys": len(self._written) + len(self._bindings),
             "problem": self._failing,
-            "keep-alive problem": self.keep_alive.failing,
+            **self.keep_alive.state(),
             "conflicts": [str(problem) for problem in list(self._conflicts.values())],
             "left out": [str(problem) for problem in self._left_out],
         }
@@ -277,4 +277,5 @@ class EtcdWriter:
         if str(problem) not in self._reported:
             self._reported.add(str(problem))
             metrics.problems.inc()
+            metrics.skipped.labels(problem.kind).inc()
             log.warning("not registered", problem=str(problem))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from threading import Condition
 
 from attrs import evolve, field, frozen
@@ -26,9 +27,12 @@ class Delivery:
 
 
 class Mailbox:
-    """Holds one delivery. Safe to use from several threads."""
+    """Holds one delivery. Safe to use from several threads. `uptime` gives seconds that never jump."""
 
-    def __init__(self) -> None:
+    def __init__(self, uptime: Callable[[], float] = time.monotonic) -> None:
+        self._uptime = uptime
+        self._waiting_since: float | None = None
+        self._later_since: float | None = None
         self._changed = Condition()
         self._latest: Delivery | None = None
         self._settled = 0
@@ -46,6 +50,9 @@ class Mailbox:
             before = self._latest or Delivery(0, {}, {}, otherwise)
             reasons = {**before.withdrawals, **withdrawals}
             reasons = {key: why for key, why in reasons.items() if key not in instances}
+            now = self._uptime()
+            self._waiting_since = now if self._waiting_since is None else self._waiting_since
+            self._later_since = now if self._later_since is None else self._later_since
             self._latest = Delivery(before.number + 1, instances, reasons, otherwise, bindings or {})
             self._changed.notify_all()
             return self._latest.number
@@ -53,7 +60,13 @@ class Mailbox:
     def latest(self) -> Delivery | None:
         """Return the latest delivery, settled or not; None before the first."""
         with self._changed:
+            self._later_since = None
             return self._latest
+
+    def undelivered_seconds(self) -> float:
+        """Return for how long the oldest change that the registry does not hold has been waiting; 0 when none is."""
+        with self._changed:
+            return 0.0 if self._waiting_since is None else self._uptime() - self._waiting_since
 
     def written(self) -> Delivery | None:
         """Return the latest delivery if the registry holds what it wants, else None."""
@@ -76,7 +89,9 @@ class Mailbox:
         """Say that the registry holds what this delivery wants; its reasons are forgotten."""
         with self._changed:
             self._settled = max(self._settled, delivery.number)
+            self._waiting_since = self._later_since
             if self._latest is delivery:
+                self._waiting_since = None
                 self._latest = evolve(delivery, withdrawals={})
             self._changed.notify_all()
 

@@ -37,6 +37,23 @@ def test_renewed() -> None:
     assert (lease.remaining_seconds, told) == (15, [])
 
 
+def test_what_remains_is_told() -> None:
+    """People see how long ago it was renewed, and what remains of the TTL; nothing before the first renewal."""
+    one, _ = kept(MemoryStore(), [])
+    assert one.state() == {
+        "keep-alive problem": "",
+        "kept alive seconds ago": None,
+        "lease remaining seconds": None,
+    }
+    one.beat()
+    told = one.state()
+    ago, remaining = told["kept alive seconds ago"], told["lease remaining seconds"]
+    assert isinstance(ago, float)
+    assert isinstance(remaining, float)
+    assert ago >= 0.0
+    assert 14.8 <= ago + remaining <= 15.2
+
+
 def test_an_owner_that_stands_still() -> None:
     """Two TTLs after the owner's last turn the lease is left to expire: nobody knows any more what is true."""
     store, told = MemoryStore(), list[WorldError]()

@@ -50,3 +50,25 @@ def test_settling() -> None:
     mailbox.settle(latest)
     assert mailbox.wait_settled(number, 0.0)
     assert mailbox.wait_settled(first.number, 0.0)
+
+
+def test_what_waits_longest_is_told() -> None:
+    """The age is that of the oldest change that the registry lacks, whatever came after it."""
+    now = 100.0
+    mailbox = Mailbox(lambda: now)
+    assert mailbox.undelivered_seconds() == 0.0
+    mailbox.deliver({WEB.key: WEB}, {})
+    taken = mailbox.latest()
+    assert taken is not None
+    now = 103.0
+    mailbox.deliver({}, {})
+    now = 104.0
+    mailbox.deliver({WEB.key: WEB}, {})
+    assert mailbox.undelivered_seconds() == 4.0
+    mailbox.settle(taken)
+    assert mailbox.undelivered_seconds() == 1.0
+    latest = mailbox.latest()
+    assert latest is not None
+    mailbox.settle(latest)
+    now = 200.0
+    assert mailbox.undelivered_seconds() == 0.0

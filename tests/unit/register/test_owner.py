@@ -1,5 +1,7 @@
 """The loop that holds the state."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 
 from attrs import evolve
@@ -107,6 +109,58 @@ def test_a_problem_is_counted_once() -> None:
     loop.observe(listed)
     loop.observe(listed, LISTED)
     assert metrics.problems._value.get() == before + 1  # noqa: SLF001 -- the same
+
+
+def test_what_is_skipped_is_counted_by_its_rule() -> None:
+    """Each rule and each kind of mistake counts by itself, once when it is first seen."""
+    container = Container(
+        id="c2",
+        name="/b",
+        image="b",
+        ports=(*WEB.ports, PortMapping(81, "tcp")),
+        labels={"SERVICE_WEIGHT": "heavy", "SERVICE_80_IGNORE": "1", "SERVICE_90_NAME": "x"},
+        wishes={"BACKEND_DB": "nonsense"},
+    )
+    reasons = ("label", "binding", "ignored", "unreachable", "no such port", "filter")
+    before = {one: skipped(one) for one in reasons}
+    loop = Loop()
+    listed = Listed(frozenset({"c2"}), (container,), 900.0)
+    loop.observe(listed)
+    loop.observe(listed)
+    assert {one: skipped(one) - before[one] for one in reasons} == dict.fromkeys(reasons, 1.0) | {"filter": 0.0}
+
+
+def skipped(reason: str) -> float:
+    """Return how much was skipped for this reason so far."""
+    return float(metrics.skipped.labels(reason)._value.get())  # noqa: SLF001 -- the library has no other way to ask
+
+
+STANDS_STILL = """
+from mooring_register.addresses import Policy
+from mooring_register.observations import Declared
+from mooring_register.owner import Owner
+from mooring_register.registrar import Registrar
+import threading, time
+
+class Stuck:
+    def deliver(self, instances, withdrawals, *, bindings):
+        threading.Event().wait(30)
+
+owner = Owner(Registrar(policy=Policy(host="h")), time.time, time.monotonic, standstill_seconds=3.0)
+owner.begin(Policy(host="h"), (Stuck(),))
+owner.observe(Declared((), (), 1.0))
+owner.run()
+"""
+
+
+def test_an_owner_that_stands_still_ends_the_process_with_its_stacks() -> None:
+    """Docker restarts what exits: a loop that hangs ends, and says on stderr in which call."""
+    ended = subprocess.run(
+        [sys.executable, "-c", STANDS_STILL], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert ended.returncode == 1
+    assert "Timeout" in ended.stderr
+    assert "in deliver" in ended.stderr
 
 
 def test_idle() -> None:

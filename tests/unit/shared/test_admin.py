@@ -20,6 +20,7 @@ class Part:
     """Something that can be not ready."""
 
     reason: str | None = "still listing"
+    stands_still: str | None = None
 
 
 @pytest.fixture
@@ -46,6 +47,7 @@ def admin(part: Part, file: Path) -> Iterator[Admin]:
     served = Admin(
         Address("127.0.0.1", 0),
         ready=lambda: part.reason,
+        standstill=lambda: part.stands_still,
         state=lambda: {"instances": 3},
         file=file,
         orders={"/double": double},
@@ -118,9 +120,11 @@ def test_orders_are_taken_from_this_machine_only(peer: str, own: str, is_here: b
     assert is_on_this_machine(peer, own) is is_here
 
 
-def test_alive_is_said_whatever_the_state(admin: Admin) -> None:
-    """A process that answers is alive."""
+def test_alive_is_said_whatever_the_state(admin: Admin, part: Part) -> None:
+    """A process whose loops turn is alive, ready or not; one that has a loop which stands still says which."""
     assert _get(admin, "/healthz") == (200, "ok\n")
+    part.stands_still = "the owner has made no turn"
+    assert _get(admin, "/healthz") == (503, "the owner has made no turn\n")
 
 
 def test_not_ready_says_why_until_it_is(admin: Admin, part: Part) -> None:
