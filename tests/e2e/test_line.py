@@ -21,22 +21,25 @@ from mooring.model import Address, State
 from tests.checker import check
 from tests.e2e.line import TTL_SECONDS, Line, running_line
 from tests.e2e.whoamis import Whoamis, bridge_gateway, whoamis
+from tests.engine_doors import Haproxy
 from tests.load import Load
 from tests.waiting import holds_for, wait_until
 
-pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.docker, pytest.mark.e2e, pytest.mark.haproxy, pytest.mark.timeout(150)]
 
 RATE = 200.0
+IDLE_SECONDS = 3.0
 # Two runs on one engine do not meet.
 SERVICE = f"e2e-web-{os.getpid()}"
 
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    """Run the whole line against the real engine."""
-    options = ["--docker", "unix:///var/run/docker.sock", "--ip", bridge_gateway(), "--explicit"]
-    with running_line(tmp_path_factory.mktemp("line"), options) as running:
-        yield running
+    """Run the whole line against the real engine, behind a proxy as people put one before it: read-only, impatient."""
+    with Haproxy(tmp_path_factory.mktemp("door"), idle_seconds=IDLE_SECONDS) as door:
+        options = ["--docker", f"tcp://127.0.0.1:{door.port}", "--ip", bridge_gateway(), "--explicit"]
+        with running_line(tmp_path_factory.mktemp("line"), options) as running:
+            yield running
 
 
 @pytest.fixture(scope="module")
