@@ -15,16 +15,14 @@ from tests.servers import EtcdServer
 TTL_SECONDS = 3
 
 
-class Site:
-    """An etcd, a prefix in it, and a static file; registers are started on them and ended at the end."""
+class Registers:
+    """Registers at one registry's address, under one host's name, of one static file; all end at the end."""
 
-    def __init__(self, etcd: EtcdServer, directory: Path, namespace: str) -> None:
-        self.address = f"etcd://127.0.0.1:{etcd.port}/{namespace}"
-        self.host = namespace
+    def __init__(self, address: str, directory: Path, host: str) -> None:
+        self.address = address
+        self.host = host
         self.directory = directory
         self.file = directory / "static.yaml"
-        self.prefix = f"/{namespace}"
-        self.store: Store = connect_to(parse_etcd_address(self.address))
         self.parts: list[Part] = []
 
     def declare(self, *ports: int) -> None:
@@ -54,6 +52,23 @@ class Site:
         """End whatever still runs."""
         for part in self.parts:
             part.kill()
+
+    def logged(self) -> str:
+        """Return what all registers have logged."""
+        return "".join(part.log.read_text() for part in self.parts)
+
+
+class Site(Registers):
+    """An etcd, a prefix in it, and registers that write there."""
+
+    def __init__(self, etcd: EtcdServer, directory: Path, namespace: str) -> None:
+        super().__init__(f"etcd://127.0.0.1:{etcd.port}/{namespace}", directory, namespace)
+        self.prefix = f"/{namespace}"
+        self.store: Store = connect_to(parse_etcd_address(self.address))
+
+    def close(self) -> None:
+        """End whatever still runs."""
+        super().close()
         self.store.close()
 
     def keys(self) -> dict[str, KeyValue]:
@@ -67,7 +82,3 @@ class Site:
     def instances(self) -> list[Instance]:
         """Return the instances that are written."""
         return [decode_instance(found.value, where=found.key) for found in self.keys().values()]
-
-    def logged(self) -> str:
-        """Return what all registers have logged."""
-        return "".join(part.log.read_text() for part in self.parts)

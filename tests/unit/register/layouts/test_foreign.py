@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,35 +13,8 @@ from hypothesis import strategies as st
 from mooring.model import Address, Instance, State, parse_address
 from mooring_register.layouts.layout import Layout
 from mooring_register.layouts.named import NATIVE, layout_of
+from tests.layouts import HELLO, PREFIXES, WEB, WEB_SIX, WEB_UDP, golden
 from tests.strategies import instances
-
-GOLDEN = Path(__file__).parents[3] / "golden/layouts"
-PREFIXES = {"registrator": "/services", "embassy": "/services", "backends": "/backends", "skydns": "/cluster.local"}
-
-WEB = Instance(
-    service="web",
-    id="h1:web.1:80",
-    address=Address("10.0.0.5", 32769),
-    port=80,
-    host="h1",
-    container="e20f9c1a76565d62ae24a3bb877b17b862b6eab94f4e95a0e07ccf25087aaf4f",
-    name="/web.1",
-    image="jwilder/whoami",
-    started="2026-01-02T00:00:00Z",
-)
-WEB_SIX = evolve(WEB, id="h1:web.1:80:6", address=Address("2001:db8::1", 9000))
-WEB_UDP = evolve(WEB, id="h1:web.1:53:udp", address=Address("10.0.0.5", 53, "udp"), port=53)
-HELLO = evolve(
-    WEB,
-    service="hello/v1",
-    id="h1:hello:80",
-    address=Address("10.0.0.5", 32768),
-    publish=8080,
-    container="3f4e8a0c1b2d65d62ae24a3bb877b17b862b6eab94f4e95a0e07ccf25087aaf4",
-    name="/hello",
-    image="hello:2",
-    tags=("rest", "eu"),
-)
 
 
 def foreign(name: str) -> Layout:
@@ -65,7 +37,7 @@ def problems(layout: Layout, *those: Instance) -> list[str]:
 def test_byte_for_byte(name: str) -> None:
     """Keys and values are exactly those of the golden file, which follow the documented formats."""
     lines = [f"{key} {value}\n" for key, value in sorted(written(foreign(name), WEB, WEB_SIX, WEB_UDP, HELLO).items())]
-    assert "".join(lines) == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+    assert "".join(lines) == golden(name)
 
 
 def test_docker_register_s_own_example() -> None:
