@@ -121,14 +121,22 @@ class Owner:
             log.warning("engine lost, everything stays registered", reason=after.lost_reason)
         if after.lost_since is None and before.lost_since is not None:
             log.info("engine answers again", away_seconds=round(self._clock() - before.lost_since, 1))
+        if after.problems != before.problems:
+            self._tell_problems(after)
+        for one in sorted(after.changed & after.containers.keys()):
+            known = before.containers.get(one)
+            told = known.reading.not_registered if known is not None else ()
+            for port in after.containers[one].reading.not_registered:
+                if port not in told:
+                    metrics.skipped.labels(port.rule).inc()
+                    log.info("port not registered", container=port.container, port=port.port, reason=port.reason)
+        metrics.instances.set(len(after.instances))
+        metrics.bindings.set(len(after.bindings))
+
+    def _tell_problems(self, after: Registrar) -> None:
         for problem in after.problems:
             if str(problem) not in self._reported:
                 metrics.problems.inc()
                 metrics.skipped.labels(problem.kind).inc()
                 log.warning("not registered as it asks", problem=str(problem))
         self._reported = frozenset(str(problem) for problem in after.problems)
-        for one in set(after.not_registered) - set(before.not_registered):
-            metrics.skipped.labels(one.rule).inc()
-            log.info("port not registered", container=one.container, port=one.port, reason=one.reason)
-        metrics.instances.set(len(after.instances))
-        metrics.bindings.set(len(after.bindings))

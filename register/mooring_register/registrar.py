@@ -16,12 +16,15 @@ from typing import Final, TypeAlias, assert_never
 
 from attrs import evolve, field, frozen
 
-from mooring.errors import DescriptorError, IdTaken, InvalidInput
+from mooring.errors import InvalidInput
 from mooring.model import Binding, Instance
 from mooring_register.addresses import Policy
+from mooring_register.claims import Claims, claims_after, claims_of
 from mooring_register.desired import NotRegistered, read
+from mooring_register.differences import differing
 from mooring_register.draining import Drain, after_announcement, after_signal, announces_end
 from mooring_register.known_containers import Known, bound, cause_against, joined, shown
+from mooring_register.network_sharing import shares_network
 from mooring_register.observations import (
     Declared,
     Died,
@@ -51,8 +54,10 @@ class Withdrawal:
 
 @frozen(kw_only=True)
 class Registrar:
-    """Everything known of one host. `departed` are the containers that ended in the last `apply`, with the reason.
+    """Everything known of one host.
 
+    `changed` are the containers that are otherwise since the last `apply`, or gone; `departed` those that ended in it,
+    with the reason. `sharing` are those that have another one's network: what they come to changes with that one.
     `draining` holds the announced ends of containers, by container.
     """
 
@@ -60,14 +65,25 @@ class Registrar:
     containers: Mapping[str, Known] = field(factory=dict)
     draining: Mapping[str, Drain] = field(factory=dict)
     departed: Mapping[str, Withdrawal] = field(factory=dict)
+    changed: frozenset[str] = field(default=frozenset(), eq=False)
+    sharing: frozenset[str] = frozenset()
     declared: tuple[Instance, ...] = ()
     declared_problems: tuple[InvalidInput, ...] = ()
     listed_at: float | None = None
     lost_since: float | None = None
     lost_reason: str = ""
-    instances: Mapping[Key, Instance] = field(factory=dict)
-    bindings: Mapping[str, Binding] = field(factory=dict)
+    claims: Claims = field(factory=Claims)
     problems: tuple[InvalidInput, ...] = ()
+
+    @property
+    def instances(self) -> Mapping[Key, Instance]:
+        """The instances that should be published."""
+        return self.claims.instances
+
+    @property
+    def bindings(self) -> Mapping[str, Binding]:
+        """The bindings that should be published."""
+        return self.claims.bindings
 
     @property
     def not_registered(self) -> tuple[NotRegistered, ...]:
@@ -86,10 +102,10 @@ def apply(state: Registrar, observations: Iterable[Observation], now: float) -> 
     Several at once cost little more than one. Without any, time alone has passed: a container that still runs after
     its announced end is up again.
     """
-    state = evolve(state, departed={})
+    before, state = state, evolve(state, departed={})
     for observation in observations:
         state = _after(state, observation)
-    return _wanted(state, now)
+    return _wanted(before, state, now)
 
 
 def _after(state: Registrar, observation: Observation) -> Registrar:
@@ -101,7 +117,7 @@ def _after(state: Registrar, observation: Observation) -> Registrar:
         case Died():
             return _died(state, observation)
         case Gone(container_id, at):
-            return _without(state, container_id, Withdrawal("removed", at))
+            return _without(state, {container_id: Withdrawal("removed", at)})
         case Signalled():
             return _signalled(state, observation)
         case StopAnnounced():
@@ -119,9 +135,8 @@ def _after(state: Registrar, observation: Observation) -> Registrar:
 
 def withdrawals(before: Registrar, after: Registrar, now: float) -> dict[Key, Withdrawal]:
     """Return why each instance that was wanted before is wanted no longer; `after` is `before` after one `apply`."""
-    return {
-        key: _reason(after, instance, now) for key, instance in before.instances.items() if key not in after.instances
-    }
+    gone = before.instances.keys() - after.instances.keys()
+    return {key: _reason(after, before.instances[key], now) for key in gone}
 
 
 def _reason(state: Registrar, instance: Instance, now: float) -> Withdrawal:
@@ -135,36 +150,51 @@ def _in_contact(state: Registrar, at: float) -> Registrar:
 
 
 def _listed(state: Registrar, listed: Listed) -> Registrar:
-    for container in listed.inspected:
-        state = _inspected(state, Inspected(container, RECONCILED, listed.at))
-    for container_id in state.containers.keys() - listed.ids:
-        state = _without(state, container_id, Withdrawal("removed", listed.at))
-    return _in_contact(state, listed.at)
+    seen = [Inspected(container, RECONCILED, listed.at) for container in listed.inspected]
+    living = {one.container.id: _known(state, one) for one in seen if one.container.running}
+    state = evolve(state, containers={**state.containers, **living})
+    ended = {one.container.id: _end(state, one) for one in seen if not one.container.running}
+    absent = state.containers.keys() - listed.ids - ended.keys()
+    gone = ended | dict.fromkeys(absent, Withdrawal("removed", listed.at))
+    return _in_contact(_without(state, gone), listed.at)
 
 
 def _inspected(state: Registrar, seen: Inspected) -> Registrar:
     container = seen.container
     if not container.running:
-        cause = "out of memory" if container.out_of_memory else _cause_of_end(state, container.id, container.exit_code)
-        return _without(state, container.id, Withdrawal(cause, seen.at))
-    before = state.containers.get(container.id)
-    if before is not None and before.container == container:
+        return _without(state, {container.id: _end(state, seen)})
+    known = _known(state, seen)
+    if known is state.containers.get(container.id):
         return state
-    # Docker connects networks before it says `start`; whichever event came first, the container has started.
-    cause = "started" if before is None and seen.cause != RECONCILED else seen.cause
-    known = Known(container, read(container, state.policy), cause, seen.at)
     return evolve(state, containers={**state.containers, container.id: known})
 
 
-def _without(state: Registrar, container_id: str, why: Withdrawal) -> Registrar:
-    if container_id not in state.containers:
+def _end(state: Registrar, seen: Inspected) -> Withdrawal:
+    container = seen.container
+    cause = "out of memory" if container.out_of_memory else _cause_of_end(state, container.id, container.exit_code)
+    return Withdrawal(cause, seen.at)
+
+
+def _known(state: Registrar, seen: Inspected) -> Known:
+    """Return what is known of a running container now; the very same value when it is as it was."""
+    container, before = seen.container, state.containers.get(seen.container.id)
+    if before is not None and before.container == container:
+        return before
+    # Docker connects networks before it says `start`; whichever event came first, the container has started.
+    cause = "started" if before is None and seen.cause != RECONCILED else seen.cause
+    return Known(container, read(container, state.policy), cause, seen.at)
+
+
+def _without(state: Registrar, departed: Mapping[str, Withdrawal]) -> Registrar:
+    departed = {one: why for one, why in departed.items() if one in state.containers}
+    if not departed:
         return state
-    return evolve(
-        state,
-        containers={known_id: known for known_id, known in state.containers.items() if known_id != container_id},
-        draining={known_id: drain for known_id, drain in state.draining.items() if known_id != container_id},
-        departed={**state.departed, container_id: why},
-    )
+    # Copied whole and then cut: ten thousand that end together cost ten thousand of these.
+    containers, draining = dict(state.containers), dict(state.draining)
+    for one in departed:
+        del containers[one]
+        draining.pop(one, None)
+    return evolve(state, containers=containers, draining=draining, departed={**state.departed, **departed})
 
 
 def _died(state: Registrar, died: Died) -> Registrar:
@@ -173,7 +203,7 @@ def _died(state: Registrar, died: Died) -> Registrar:
     if known is None or died.at < known.container.started_at:
         return state
     cause = _cause_of_end(state, died.container_id, died.exit_code)
-    return _without(state, died.container_id, Withdrawal(cause, died.at))
+    return _without(state, {died.container_id: Withdrawal(cause, died.at)})
 
 
 def _cause_of_end(state: Registrar, container_id: str, exit_code: int) -> str:
@@ -210,35 +240,35 @@ def _draining(state: Registrar, known: Known, drain: Drain, seen: float) -> Regi
     )
 
 
-def _wanted(state: Registrar, now: float) -> Registrar:
-    """Work out anew what is wanted, after something changed."""
+def _wanted(before: Registrar, state: Registrar, now: float) -> Registrar:
+    """Work out what is wanted now, where something changed since `before`."""
     draining = {one: drain for one, drain in state.draining.items() if drain.until > now}
     containers = dict(state.containers)
     for one in state.draining.keys() - draining.keys():
         containers[one] = evolve(containers[one], cause=state.draining[one].otherwise, seen=now)
-    running = {one: known.container for one, known in containers.items()}
-    containers = {
-        one: bound(shown(joined(known, running, state.policy, now), is_draining=one in draining), running, state.policy)
-        for one, known in containers.items()
-    }
-    state = evolve(state, draining=draining, containers=containers)
-    wanted: dict[Key, Instance] = {}
-    bindings = {binding.key: binding for known in containers.values() for binding in known.bound}
-    problems: list[InvalidInput] = list(state.declared_problems)
-    # The container that was there first keeps an id that two of them claim.
-    for known in sorted(state.containers.values(), key=lambda known: (known.container.started_at, known.container.id)):
-        problems.extend(known.problems)
-        for instance in known.shown:
-            problems.extend(_put_first(wanted, instance))
-    for instance in state.declared:
-        problems.extend(_put_first(wanted, instance))
-    return evolve(state, instances=wanted, bindings=bindings, problems=tuple(problems))
+    changed = differing(before.containers, containers)
+    sharing = frozenset(one for one in before.sharing | changed if one in containers and _shares(containers[one]))
+    if changed:
+        running = {one: known.container for one, known in containers.items()} if sharing else {}
+        for one in sharing | (changed & containers.keys()):
+            known = joined(containers[one], running, state.policy, now)
+            containers[one] = bound(shown(known, is_draining=one in draining), running, state.policy)
+            changed.add(one)
+    state = evolve(state, draining=draining, containers=containers, sharing=sharing, changed=frozenset(changed))
+    if state.declared or before.declared:
+        claims = claims_of(containers, state.declared)
+    else:
+        claims = claims_after(before.claims, before.containers, containers, changed)
+    return _claiming(before, evolve(state, claims=claims))
 
 
-def _put_first(wanted: dict[Key, Instance], instance: Instance) -> list[DescriptorError]:
-    """Add an instance unless its id is taken within its service."""
-    held = wanted.setdefault(instance.key, instance)
-    if held is instance:
-        return []
-    taken = f"id {instance.id!r} of service {instance.service!r} is held by {held.name or held.address}"
-    return [IdTaken(instance.name.removeprefix("/") or str(instance.address), taken)]
+def _shares(known: Known) -> bool:
+    return shares_network(known.container)
+
+
+def _claiming(before: Registrar, state: Registrar) -> Registrar:
+    """Return a state whose problems are the very same value if they are the same ones."""
+    said = (state.declared_problems, state.claims.problems)
+    if said == (before.declared_problems, before.claims.problems):
+        return state
+    return evolve(state, problems=(*state.declared_problems, *state.claims.problems))
