@@ -10,6 +10,7 @@ Where the values do not say whose a key is (`layouts.foreign`), it is ours when 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
 from threading import Event
 
@@ -20,7 +21,9 @@ from mooring.model import Instance
 from mooring.telemetry import get_logger
 from mooring.threads import keep_trying
 from mooring_register import metrics
+from mooring_register.differences import differing
 from mooring_register.keepalive import KeepAlive, renew_lease
+from mooring_register.layouts.arrangement import Arrangement, arranged_anew
 from mooring_register.layouts.layout import Layout
 from mooring_register.ownership import Held, attached, holder_of, present_while_held, retire, take
 from mooring_register.plan import Change, Wanted, Written, carried_out, plan
@@ -57,12 +60,14 @@ class EtcdWriter:
         self._clock = terms.clock
         self._tokens = terms.tokens
         self._stopping = Event()
-        self._doubtful = True
         self._lost: WorldError | None = None
         self._stands_by = False
         self._token = ""
         self._held: Held | None = None
         self._written: dict[str, Written] = {}
+        self._arrangement = Arrangement(layout)
+        # What we believe to be written; None where that is to be made sure of.
+        self._settled: Mapping[str, Instance] | None = None
         self._conflicts: dict[str, DescriptorError] = {}
         self._left_to_others: frozenset[str] = frozenset()
         self._left_out: tuple[DescriptorError, ...] = ()
@@ -134,7 +139,7 @@ class EtcdWriter:
         held = self._held or self._take()
         self._audit(held)
         delivery = self.mailbox.latest()
-        if delivery is not None and (self._doubtful or delivery.number != self.mailbox.settled):
+        if delivery is not None and (self._settled is None or delivery.number != self.mailbox.settled):
             self._drive(held, delivery)
         self._failing = ""
 
@@ -154,10 +159,13 @@ class EtcdWriter:
     def _read(self, held: Held) -> None:
         present = attached(self._store, held, self._layout.root, self._bindings.root)
         instances = self._bindings.take_over(present)
-        self._written = {key: self._known(found) for key, found in instances.items()}
-        self._audited_at, self._doubtful = self._clock(), True
+        before = self._written
+        self._written = {key: self._known(found, before.get(key)) for key, found in instances.items()}
+        self._audited_at, self._settled = self._clock(), None
 
-    def _known(self, found: KeyValue) -> Written:
+    def _known(self, found: KeyValue, before: Written | None = None) -> Written:
+        if before is not None and before.revision == found.revision:
+            return before
         value = b"" if self._layout.is_whole else found.value
         return Written(found.revision, found.lease, self._document(found), value)
 
@@ -170,37 +178,46 @@ class EtcdWriter:
 
     def _drive(self, held: Held, delivery: Delivery) -> None:
         """Write until the registry holds what is wanted, or something newer is wanted."""
-        wanted = self._wanted(delivery)
-        transactions = plan(wanted, self._written, held.lease, self._clock())
-        while transactions:
+        self._arrange(delivery)
+        arranged = self._arrangement.arranged.instances
+        # As long as we know what is written, only what is wanted otherwise since then has to be looked at.
+        settled = self._settled
+        concerned = arranged.keys() | self._written.keys() if settled is None else differing(settled, arranged)
+        while transactions := self._plan(held, delivery, concerned):
             for changes in transactions:
                 if self._is_interrupted(delivery):
                     return
                 self._commit(held, changes)
-            wanted = self._wanted(delivery)
-            transactions = plan(wanted, self._written, held.lease, self._clock())
         if self._bindings.drive(held, delivery.bindings, lambda: self._is_interrupted(delivery)):
-            self._doubtful = False
+            self._settled = arranged
             self.mailbox.settle(delivery)
 
     def _is_interrupted(self, delivery: Delivery) -> bool:
         return self._stopping.is_set() or self._lost is not None or self.mailbox.latest() is not delivery
 
-    def _wanted(self, delivery: Delivery) -> Wanted:
-        arranged = self._layout.arrange(delivery.instances)
-        self._left_out = arranged.problems
-        for problem in arranged.problems:
+    def _arrange(self, delivery: Delivery) -> None:
+        self._arrangement = arranged_anew(self._arrangement, delivery.instances)
+        self._left_out = self._arrangement.arranged.problems
+        for problem in self._left_out:
             self._report(problem)
-        instances = arranged.instances
+        instances = self._arrangement.arranged.instances
         self._conflicts = {key: problem for key, problem in self._conflicts.items() if key in instances}
-        left = self._conflicts.keys() | self._left_to_others
-        return Wanted(
-            {key: instance for key, instance in instances.items() if key not in left},
+
+    def _plan(self, held: Held, delivery: Delivery, concerned: AbstractSet[str]) -> tuple[tuple[Change, ...], ...]:
+        """Return what to do next about the keys that are concerned."""
+        instances = self._arrangement.arranged.instances
+        written = {key: self._written[key] for key in concerned & self._written.keys()}
+        wanted = Wanted(
+            {
+                key: instances[key]
+                for key in (concerned & instances.keys()) - self._left_to_others - self._conflicts.keys()
+            },
             self._layout.marks(delivery.withdrawals),
             delivery.otherwise,
             self._layout,
-            needed_by_others(self._store, self._layout, self._written.keys(), instances.keys()),
+            needed_by_others(self._store, self._layout, written.keys() - instances.keys(), self._written.keys()),
         )
+        return plan(wanted, written, held.lease, self._clock())
 
     def _commit(self, held: Held, changes: tuple[Change, ...]) -> None:
         conditions = (held.condition, *(change.condition for change in changes))
@@ -256,7 +273,7 @@ class EtcdWriter:
         # What is left to others is taken over before their lease ends, if they do not renew it (`sharing`).
         patience_seconds = self._claim.ttl_seconds / (3 if self._left_to_others else 1)
         if (self._conflicts or self._left_to_others) and now - self._retried_at >= patience_seconds:
-            self._retried_at, self._conflicts, self._doubtful = now, {}, True
+            self._retried_at, self._conflicts, self._settled = now, {}, None
             self._left_to_others = frozenset()
         if now - self._audited_at >= self._resync_seconds:
             self._read(held)

@@ -7,6 +7,7 @@ that somebody else put there is replaced if the key is wanted, and left alone if
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 
 from mooring.documents import decode_binding
 from mooring.errors import DocumentError
@@ -16,6 +17,7 @@ from mooring.model import Binding
 from mooring.telemetry import get_logger
 from mooring_register import metrics
 from mooring_register.binding_plan import BindingChange, WrittenBinding, bindings_carried_out, plan_bindings
+from mooring_register.differences import differing
 from mooring_register.ownership import Held, present_while_held
 
 log = get_logger()
@@ -29,6 +31,8 @@ class EtcdBindings:
         self._store = store
         self._registry = registry
         self._written: dict[str, WrittenBinding] = {}
+        # What we believe to be written; None where that is to be made sure of.
+        self._settled: Mapping[str, Binding] | None = None
 
     def __len__(self) -> int:
         """Return how many are written."""
@@ -37,6 +41,7 @@ class EtcdBindings:
     def take_over(self, present: Mapping[str, KeyValue]) -> dict[str, KeyValue]:
         """Take what stands below the root for what is written, and return the rest."""
         self._written = {key: _known(found) for key, found in present.items() if key.startswith(self.root)}
+        self._settled = None
         return {key: found for key, found in present.items() if not key.startswith(self.root)}
 
     def drive(self, held: Held, wanted: Mapping[str, Binding], is_interrupted: Callable[[], bool]) -> bool:
@@ -46,12 +51,27 @@ class EtcdBindings:
             LeaseLost, OwnershipLost: the host is not ours any more.
             Unavailable: no answer.
         """
-        while transactions := plan_bindings(wanted, self._written, held.lease):
+        concerned = None if self._settled is None else differing(self._settled, wanted)
+        while transactions := self._plan(held, wanted, concerned):
             for changes in transactions:
                 if is_interrupted():
                     return False
                 self._commit(held, changes)
+        self._settled = wanted
         return True
+
+    def _plan(
+        self, held: Held, wanted: Mapping[str, Binding], concerned: AbstractSet[str] | None
+    ) -> tuple[tuple[BindingChange, ...], ...]:
+        """Return what to do next about the bindings that are concerned; about all of them for None."""
+        if concerned is None:
+            return plan_bindings(wanted, self._written, held.lease)
+        keys = {BINDINGS_PREFIX + key for key in concerned}
+        return plan_bindings(
+            {key: wanted[key] for key in concerned & wanted.keys()},
+            {key: self._written[key] for key in keys & self._written.keys()},
+            held.lease,
+        )
 
     def _commit(self, held: Held, changes: tuple[BindingChange, ...]) -> None:
         conditions = (held.condition, *(change.condition for change in changes))

@@ -7,7 +7,7 @@ that needs it no more leaves it while others do; it goes with that host's lease 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from mooring.etcd.store import NO_LEASE, KeyValue, Store
 from mooring_register.layouts.layout import Layout
@@ -25,14 +25,16 @@ def is_well_held(store: Store, found: KeyValue) -> bool:
     return lease is not None and lease.remaining_seconds * 2 > lease.granted_seconds
 
 
-def needed_by_others(store: Store, layout: Layout, written: Collection[str], wanted: Collection[str]) -> frozenset[str]:
-    """Return those of our shared keys that we do not want any more, but that others have something beside.
+def needed_by_others(store: Store, layout: Layout, unwanted: Iterable[str], written: Collection[str]) -> frozenset[str]:
+    """Return those of the shared keys that we do not want any more, but that others have something beside.
+
+    `written` is all that is ours.
 
     Raises:
         Unavailable: no answer.
     """
-    candidates = [key for key in written if layout.is_shared(key) and key not in wanted]
-    return frozenset(key for key in candidates if _has_strangers_beside(store, key, written))
+    shared = (key for key in unwanted if layout.is_shared(key))
+    return frozenset(key for key in shared if _has_strangers_beside(store, key, written))
 
 
 def _has_strangers_beside(store: Store, key: str, written: Collection[str]) -> bool:
