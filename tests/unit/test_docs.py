@@ -119,7 +119,9 @@ def test_every_setting_in_a_readme_exists(name: str) -> None:
 def test_every_setting_of_the_stack_has_a_row_and_every_row_a_setting() -> None:
     """What can be changed in the files of Compose, and by which name, stands in the README beside them."""
     files = [path.read_text() for path in (ROOT / "compose").glob("*.yml")]
-    settings = {name for text in files for name in re.findall(r"\$\{(MOORING_\w+)", text)}
+    # In a value, or handed on without one.
+    said = re.compile(r"(?:\$\{|^ +(?=\w+:$))(MOORING_\w+)", re.MULTILINE)
+    settings = {name for text in files for name in said.findall(text)}
     named = re.findall(r"`(MOORING_(?!DEMO_)\w+)`", "\n".join(rows(ROOT / "compose/README.md")))
     assert set(named) == settings
 
