@@ -3,7 +3,7 @@
 The rules are those of `ownership`. What v2 has not is a transaction: a write cannot have the condition that another key
 is still ours. So each write has the condition that its own key is as we know it, a successor renews all keys at once,
 which changes them, and we look at the host's key before we write, unless that was a moment ago
-(docs/decisions/0013-what-v2-cannot-give.md).
+(docs/decisions/0015-writing-without-leases.md).
 """
 
 from __future__ import annotations
