@@ -121,7 +121,7 @@ def test_the_environment_changes_nothing(
 
 @pytest.mark.consul
 def test_several_threads(consul_server: ConsulServer, namespace: str) -> None:
-    """Threads share one connection and wait for none of each other's answers."""
+    """Threads share what was connected, and each gets its own answers."""
     consul = consul_at(consul_server.address)
     problems: list[Exception] = []
     everybody = threading.Barrier(8)
@@ -145,6 +145,25 @@ def test_several_threads(consul_server: ConsulServer, namespace: str) -> None:
     assert len([one for one in consul.agent.services().values() if one.name == namespace]) == 80
     assert len(consul.keys.list(f"{namespace}/")) == 80
     consul.close()
+
+
+def test_a_slow_answer_delays_nobody_else() -> None:
+    """While one thread waits for its answer, others get theirs."""
+    with socket.create_server((HOST, 0)) as listener:
+        consul = consul_at(f"{HOST}:{listener.getsockname()[1]}")
+        answers: list[object] = []
+        threads = [threading.Thread(target=lambda: answers.append(consul.agent.services())) for _ in range(2)]
+        threads[0].start()
+        slow, _ = listener.accept()
+        threads[1].start()
+        quick, _ = listener.accept()
+        for connection in (quick, slow):
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            threads[1 if connection is quick else 0].join()
+            connection.close()
+        assert answers == [{}, {}]
+        consul.close()
 
 
 @pytest.mark.consul

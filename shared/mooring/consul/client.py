@@ -134,7 +134,7 @@ class HttpKeys:
         """See `Keys.delete`."""
         check_path(key)
         is_gone = self._connection.ask(lambda client: client.kv.delete(key, cas=at), read_truth)
-        return None if is_gone or self.get(key) is None else Mismatch()
+        return None if is_gone else Mismatch()
 
     def create_session(self, name: str, ttl_seconds: int) -> str:
         """See `Keys.create_session`."""
