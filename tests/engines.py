@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,7 @@ START_SECONDS = 30.0
 CLEAN_SECONDS = 10.0
 # What an engine keeps; /etc/docker holds its identity, in versions before 23.
 KEPT = ("/var/lib/docker", "/etc/docker")
+PID_FILE = "/run/docker.pid"
 PIECE_BYTES = 1 << 20
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -30,9 +32,11 @@ CGROUPS = Path("/sys/fs/cgroup")
 class Engine:
     """The Docker engine of one machine, and the clients that speak with it from outside."""
 
-    def __init__(self, machine: Machine) -> None:
-        """The machine keeps KEPT."""
+    def __init__(self, machine: Machine, *options: str, root: Path | None = None) -> None:
+        """The machine keeps KEPT. `root` is a system whose engine it is, another one than this machine's own."""
         self.machine = machine
+        self._options = options
+        self._root = root
         self._socket = machine.directory / "docker.sock"
         self._log = machine.directory / "dockerd.log"
         self._cgroup = f"test-{os.getpid()}-{machine.name}"
@@ -50,11 +54,19 @@ class Engine:
     def start(self) -> None:
         """Start it and wait until it answers. The machine is on; containers that are to restart always do."""
         self._socket.unlink(missing_ok=True)
+        if self._root is not None:
+            self.machine.run("sh", "-euc", "\n".join(self._mounts(self._root)))
         # Whatever the machine's own manager of control groups is: it knows nothing of this engine.
-        options = ["--exec-opt=native.cgroupdriver=cgroupfs", f"--cgroup-parent=/{self._cgroup}"]
+        options = ["--exec-opt=native.cgroupdriver=cgroupfs", f"--cgroup-parent=/{self._cgroup}", *self._options]
         hosts = ["--host=unix:///run/docker.sock", f"--host={self.address}"]
-        self.machine.launch(self._log, "dockerd", *hosts, *options)
+        changed = ["chroot", str(self._root)] if self._root is not None else []
+        self.machine.launch(self._log, *changed, "dockerd", f"--pidfile={PID_FILE}", *hosts, *options)
         wait_until(self._answers, lambda: f"an engine on {self.machine.name}:\n{self._log_end()}", START_SECONDS)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End it alone, and wait until it has ended; what becomes of its containers is up to it."""
+        kill = f'pid=$(cat {PID_FILE}); kill -{number} "$pid"; while [ -e "/proc/$pid" ]; do sleep 0.05; done'
+        self.machine.run("sh", "-euc", kill)
 
     def power_off(self) -> None:
         """Cut the power of its machine, with everything that runs there."""
@@ -84,6 +96,15 @@ class Engine:
     def command(self, *words: str) -> list[str]:
         """Return the command line of `docker` that speaks with it."""
         return ["docker", "--host", self.address, *words]
+
+    def _mounts(self, root: Path) -> Iterator[str]:
+        """Yield what lets the other system see this one's processes and devices, and what the machine keeps."""
+        seen = ["/proc", "/sys", "/dev", "/run", str(self.machine.directory), *KEPT]
+        yield f"if mountpoint -q {root}; then exit; fi"
+        yield f"mount --bind {root} {root}"
+        for place in seen:
+            yield f"mkdir -p {root}{place}"
+            yield f"mount --rbind {place} {root}{place}"
 
     def _answers(self) -> bool:
         try:

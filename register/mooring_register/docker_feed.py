@@ -261,7 +261,7 @@ class DockerFeed:
         """List, inspect what differs and a few of the others, or everything, and tell."""
         listed = {one.id: one.fingerprint for one in self._engine.running()}
         differing = {one for one, fingerprint in listed.items() if self._fingerprints.get(one) != fingerprint}
-        ended = self._fingerprints.keys() - listed.keys()
+        ended = (self._fingerprints.keys() | self._running) - listed.keys()
         if not everything:
             metrics.reconciled.inc(len(differing | ended))
         asked = listed.keys() if everything else differing | self._longest_unseen(listed.keys())

@@ -135,6 +135,9 @@ def test_engine_away(watcher: Watcher) -> None:
     watcher.engine.recover()
     watcher.wait_until(lambda: watcher.names() == {"/stayed", "/new"})
     assert watcher.state.lost_since is None
+    # Why it ended is asked, although it had never been listed.
+    inspected = [container for one in watcher.told if isinstance(one, Listed) for container in one.inspected]
+    assert [container.exit_code for container in inspected if container.id == dies] == [137]
 
 
 def test_pending_ports(watcher: Watcher) -> None:
