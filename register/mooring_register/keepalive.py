@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from threading import Event
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from mooring.backoff import Backoff
 from mooring.errors import LeaseLost, OwnershipLost, WorldError
@@ -21,6 +21,9 @@ from mooring_register import metrics
 from mooring_register.ownership import Held
 
 log = get_logger()
+
+# Between two rounds, should one take longer than there is time until the next: renewing key by key may.
+_LEAST_PAUSE_SECONDS: Final = 0.1
 
 H = TypeVar("H")
 
@@ -90,8 +93,9 @@ class KeepAlive(Generic[H]):
 
     def _beat_and_wait(self) -> None:
         self._woken.clear()
+        began = time.monotonic()
         self.beat()
-        self._woken.wait(self._pause_seconds)
+        self._woken.wait(max(_LEAST_PAUSE_SECONDS, self._pause_seconds - (time.monotonic() - began)))
 
     def _owner_is_alive(self) -> bool:
         idle_seconds = self._owner_idle_seconds()

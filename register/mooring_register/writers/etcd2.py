@@ -99,7 +99,7 @@ class Etcd2Writer:
             "holds the host": self._held is not None,
             "keys": len(self._own) - len(self._inventory),
             "problem": self._failing,
-            "keep-alive problem": self.keep_alive.failing,
+            **self.keep_alive.state(),
             "conflicts": [str(problem) for problem in list(self._instances.conflicts.values())],
             "left out": [str(problem) for problem in self._instances.left_out],
         }

@@ -114,12 +114,13 @@ class OwnKeys:
     # -- what the thread that renews does
 
     def renew(self) -> None:
-        """Give every key its whole TTL again, but those that end.
+        """Give every key its whole TTL again, but those that end; first those that were renewed or written first.
 
         Raises:
             Unavailable: no answer; some may have been renewed.
         """
-        self.spread(sorted(self._known.keys() - self._ending), self._renew)
+        oldest_first = sorted(self._known.values(), key=lambda node: node.index)
+        self.spread([node.key for node in oldest_first], self._renew)
 
     def _renew(self, key: str) -> None:
         with self._alone(key) as known:
