@@ -12,9 +12,9 @@ from typing import Any, Final
 from attrs import evolve, frozen
 
 from mooring.errors import InvalidInput
-from mooring.model import Address, Instance
+from mooring.model import Instance
 from mooring.selector import Selector
-from mooring_register.addresses import Policy, reach
+from mooring_register.addresses import Place, Policy, reach
 from mooring_register.bindings import Wishes
 from mooring_register.containers import Container, Inspected
 from mooring_register.descriptor import Descriptor, Spot, read_descriptor, said_about
@@ -23,7 +23,8 @@ from mooring_register.naming import NameFrom, is_ipv6
 from mooring_register.network_sharing import NoNetwork, network_owner, shares_network
 from mooring_register.registrar import Registrar
 from mooring_register.spelling import guesses
-from mooring_register.words import Said, problem
+from mooring_register.wording import tells_ports_apart, unsaid_words, view
+from mooring_register.words import Said, problem, split_list
 
 # Told apart from the rest: what these decide is shown as such.
 _TOLD_ELSEWHERE: Final = frozenset({"name", "id", "tags"})
@@ -162,16 +163,17 @@ def _network(known: Known, state: Registrar) -> str:
 
 def _registered(known: Known, state: Registrar, descriptor: Descriptor) -> Iterator[PortRegistered]:
     reached = reach(known.container, state.policy, known.owner)
-    rules = {(place.port, place.address): place.rule for place in reached.places}
+    places = {(place.port, place.address): place for place in reached.places}
     for one in known.reading.instances:
         if not _is_taken(one, state):
             said = said_about(descriptor, _spot(one))
+            place = places[_spot(one).port, one.address]
             yield PortRegistered(
                 port=f"{one.port}/{one.address.proto}",
                 service=one.service,
                 id=one.id,
                 address=str(one.address),
-                words=tuple(_words(one, said, state.policy, rules, known)),
+                words=tuple(_words(one, said, state.policy, place, known)),
             )
 
 
@@ -184,15 +186,14 @@ def _is_taken(instance: Instance, state: Registrar) -> bool:
     return holder is not None and holder.container != instance.container
 
 
-def _words(
-    one: Instance, said: Mapping[str, Said], policy: Policy, rules: Mapping[tuple[int, Address], str], known: Known
-) -> Iterator[Word]:
+def _words(one: Instance, said: Mapping[str, Said], policy: Policy, place: Place, known: Known) -> Iterator[Word]:
     yield Word("service", one.service, _source_of_name(one, said, policy))
     yield Word("id", one.id, said["id"].source if _is_said(said, "id") else "the host, the container and the port")
-    yield Word("address", str(one.address), rules.get((_spot(one).port, one.address), ""))
+    yield Word("address", str(one.address), place.rule)
     if one.tags:
-        yield Word("tags", ",".join(one.tags), said["tags"].source if _is_said(said, "tags") else "its protocol")
-    yield from _said_words(known.container, said, known.problems)
+        yield Word("tags", ",".join(one.tags), _source_of_tags(one, said))
+    seen = {**view(known.container, policy.host, place), "service": one.service, "is_named": _is_said(said, "name")}
+    yield from _said_words(known.container, {**unsaid_words(policy.wording, seen, []), **said}, known.problems)
 
 
 def _is_said(said: Mapping[str, Said], word: str) -> bool:
@@ -206,8 +207,23 @@ def _source_of_name(one: Instance, said: Mapping[str, Said], policy: Policy) -> 
         name, source = "", f"image {one.image}"
     else:
         name, source = "", f"--name-from {policy.name_from}"
+    if (template := policy.wording.name) is not None:
+        source = f"{template.option}, of {source}"
+        if tells_ports_apart(template):
+            return source
     is_numbered = one.service.endswith(f"-{one.port}") and not name.endswith(f"-{one.port}")
     return f"{source}, with the port: several share the name" if is_numbered else source
+
+
+def _source_of_tags(one: Instance, said: Mapping[str, Said]) -> str:
+    own = split_list(said["tags"].value) if "tags" in said else ()
+    of_proto = () if one.address.proto == "tcp" else (one.address.proto,)
+    sources = {
+        said["tags"].source if own else "": own,
+        "--tags": set(one.tags) - {*own, *of_proto},
+        "its protocol": set(of_proto) - set(own),
+    }
+    return ", ".join(source for source, tags in sources.items() if tags)
 
 
 def _said_words(container: Container, said: Mapping[str, Said], problems: Iterable[InvalidInput]) -> Iterator[Word]:

@@ -54,7 +54,9 @@ class Said:
 
     @property
     def source(self) -> str:
-        """Where it was said, for people."""
+        """Where it was said, for people; an operator's option is told as it stands."""
+        if self.label.startswith("--"):
+            return self.label
         return f"{'variable' if self.is_variable else 'label'} {self.label}"
 
 

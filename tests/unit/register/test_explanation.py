@@ -16,6 +16,7 @@ from mooring_register.filters import parse_filter
 from mooring_register.naming import NameFrom
 from mooring_register.observations import Listed
 from mooring_register.registrar import Registrar, apply
+from mooring_register.templates import Wording, parse_attribute, parse_name, parse_tags
 
 HOST = Policy(host="host1", ip="10.0.0.5")
 WEB = Container(
@@ -72,6 +73,20 @@ def test_a_name_that_nobody_says_tells_what_it_is_made_of() -> None:
     assert words(explained(WEB, by_name))["service"] == ("web.1", "--name-from container")
     sources = [one.words[0].source for one in explained(two).registered]
     assert sources == ["image team/whoami:1, with the port: several share the name"] * 2
+
+
+def test_what_the_operator_adds_tells_its_option() -> None:
+    """A name, a tag or a word that a template makes is told under the option that has the template."""
+    attribute = (parse_attribute("team={{ service }}-team"), parse_attribute("region=us"))
+    policy = evolve(HOST, wording=Wording(parse_tags("x,{{ host }}"), parse_name("prod-{{ service }}"), attribute))
+    said = {"SERVICE_TAGS": "a", "SERVICE_REGION": "eu"}
+    one = evolve(WEB, labels=said, ports=(PortMapping(53, "udp", "0.0.0.0", 53),))
+    told = words(explained(one, policy))
+    assert told["service"] == ("prod-whoami", "--name-template, of image team/whoami:1")
+    assert told["tags"] == ("a,x,host1,udp", "label SERVICE_TAGS, --tags, its protocol")
+    by_port = evolve(HOST, wording=Wording(name=parse_name("{{ service }}-{{ port }}")))
+    assert words(explained(WEB, by_port))["service"] == ("whoami-80", "--name-template, of image team/whoami:1")
+    assert (told["team"], told["region"]) == (("prod-whoami-team", "--attribute team"), ("eu", "label SERVICE_REGION"))
 
 
 @pytest.mark.parametrize(
