@@ -79,7 +79,7 @@ def test_identity(bench: Bench) -> None:
 
 
 def test_a_service_is_read_as_it_was_registered(bench: Bench) -> None:
-    """[R-C] Name, address, port, tags in their order, metadata, weights: what is read is what was registered."""
+    """Name, address, port, tags in their order, metadata, weights: what is read is what was registered."""
     service = Service(
         id=f"{bench.name}:web.1:80:udp",
         name="Größe of/web",

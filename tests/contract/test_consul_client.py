@@ -168,7 +168,7 @@ def test_a_slow_answer_delays_nobody_else() -> None:
 
 @pytest.mark.consul
 def test_a_unix_socket(consul_server: ConsulServer, namespace: str) -> None:
-    """[R-C] An agent behind a Unix socket is spoken to as any other; one that is not there is an outage."""
+    """An agent behind a Unix socket is spoken to as any other; one that is not there is an outage."""
     consul = connect_to(parse_consul_address(f"consul-unix://{consul_server.socket}"))
     service = Service(id=f"{namespace}/a b", name=namespace)
     consul.agent.register(service)
@@ -235,7 +235,7 @@ def test_what_a_token_may_not_read_is_not_there(strict_server: ConsulServer, tok
 
 @pytest.mark.consul
 def test_tls(strict_server: ConsulServer, tmp_path: Path, token_file: Path, namespace: str) -> None:
-    """[R-C] With an authority, a certificate and a key all is said over TLS; each that is missing is an outage."""
+    """With an authority, a certificate and a key all is said over TLS; each that is missing is an outage."""
     certificates = strict_server.certificates
     own = f"cert={certificates}/client.pem&key={certificates}/client.key&token-file={token_file}"
     place = f"{HOST}:{strict_server.tls_port}"

@@ -19,7 +19,7 @@ from mooring.model import Address
     ],
 )
 def test_where_it_is(text: str, endpoint: Address, shown: str) -> None:
-    """[R-C] Host and port, what is left out is registrator's default; shown without options."""
+    """Host and port, what is left out is registrator's default; shown without options."""
     address = parse_consul_address(text)
     assert address.endpoint == endpoint
     assert str(address) == shown
@@ -46,7 +46,7 @@ def test_tls_by_authorities_that_everybody_knows(query: str, uses_tls: bool) -> 
 
 
 def test_a_unix_socket() -> None:
-    """[R-C] Behind a Unix socket there is a path instead of a host."""
+    """Behind a Unix socket there is a path instead of a host."""
     address = parse_consul_address("consul-unix:///run/consul.sock?dc=eu&token-file=/t")
     assert (address.endpoint, address.socket, address.datacentre) == (None, "/run/consul.sock", "eu")
     assert str(address) == "consul-unix:///run/consul.sock"
