@@ -70,7 +70,7 @@ def spread(items: Iterable[T], do: Callable[[T], None], most_threads: int) -> No
     """Do something with each of the items, several at a time, and return when nothing is under way any more.
 
     After the first `WorldError` no further item is begun, and it is raised at the end. Any other exception ends the
-    process, as that of every thread; with one thread it passes through, for nothing is started then.
+    process, as that of every thread we start; the caller's thread is one of the several, there it passes through.
     """
     waiting = deque(items)
     errors: list[WorldError] = []

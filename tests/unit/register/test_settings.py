@@ -30,6 +30,10 @@ def test_every_problem_at_once() -> None:
     [
         ((), "--registry is missing"),
         (("--registry", "etcd://a", "--registry", "etcd://a/other"), "a:2379 is given twice"),
+        (("--registry", "etcd2://a", "--registry", "etcd2://a/other?layout=embassy"), "etcd2://a:2379 is given twice"),
+        (("--registry", "etcd2://a?layout=blue"), "layout 'blue' is unknown; there are native, registrator"),
+        (("--registry", "etcd2://a?layout=backends"), "docker-discover reads /backends only"),
+        (("--registry", "etcd2://a?colour=blue"), "option 'colour' is unknown; there are ca, cert"),
         (("--registry", "etcd://a", "--ip", "::1", "--interface", "eth0"), "--ip and --interface exclude each other"),
         (("--registry", "consul://a", "--registry", "consul://a:8500"), "consul://a:8500 is given twice"),
         (("--registry", "consul://a", "--layout", "embassy"), "--layout embassy means nothing to Consul"),
@@ -90,3 +94,13 @@ def test_every_option_is_documented() -> None:
     for parameter in register.params:
         for name in parameter.opts:
             assert f"`{name}" in readme, name
+
+
+def test_a_layout_for_each_registry(tmp_path: Path) -> None:
+    """The address of a registry may name another layout than the option; one etcd may be written by both its APIs."""
+    path = tmp_path / "static.yaml"
+    path.write_text("instances: [{service: web, address: '127.0.0.1:8001'}]")
+    registries = ["--registry", "etcd://a/services", "--registry", "etcd2://a/old?layout=registrator"]
+    result = CliRunner().invoke(register, ["--dry-run", "--static", str(path), "--host", "h1", *registries])
+    assert "/old/web/127.0.0.1:web:8001 127.0.0.1:8001\n" in result.output
+    assert '/services/web/127.0.0.1:web:8001 {"cause"' in result.output

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from threading import Event
+from threading import Barrier, Event
 
 import pytest
 
 from mooring.backoff import Backoff
 from mooring.errors import Unavailable, WorldError
-from mooring.threads import EXIT_OUR_BUG, keep_trying
+from mooring.threads import EXIT_OUR_BUG, keep_trying, spread
 
 QUICK = Backoff(first_seconds=0.0001, most_seconds=0.0001)
 
@@ -69,3 +69,43 @@ def test_a_loop_that_stands_still_is_ended_with_its_stacks() -> None:
     assert ended.returncode != 0
     assert "Timeout" in ended.stderr
     assert "in wait" in ended.stderr
+
+
+def test_spread_over_several_threads() -> None:
+    """Each item is done once, several at the same time, and all are done when it returns."""
+    done, meeting = list[int](), Barrier(4)
+
+    def meet(item: int) -> None:
+        meeting.wait(10)
+        done.append(item)
+
+    spread(range(8), meet, 4)
+    assert sorted(done) == list(range(8))
+    spread([], meet, 4)
+
+
+def test_spread_ends_at_the_first_failure() -> None:
+    """When the world fails nothing further is begun: whoever asked is told once, and soon."""
+    begun = list[int]()
+
+    def fail(item: int) -> None:
+        begun.append(item)
+        raise Unavailable("no")
+
+    with pytest.raises(Unavailable):
+        spread(range(1000), fail, 4)
+    assert len(begun) <= 4
+    begun.clear()
+    with pytest.raises(Unavailable):
+        spread(range(1000), fail, 1)
+    assert begun == [0]
+
+
+def test_a_bug_among_several_ends_the_process() -> None:
+    """An exception that is no failure of the world is a bug of ours, in whichever thread it happens."""
+    program = (
+        "import threading as h, mooring.threads as t\n"
+        "t.spread(range(2), lambda _: h.Event().wait(30) if h.current_thread() is h.main_thread() else 1 / 0, 2)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == EXIT_OUR_BUG
