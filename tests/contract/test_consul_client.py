@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from mooring.consul.address import parse_consul_address
 from mooring.consul.agent import Check, Service, Ttl
@@ -206,6 +207,18 @@ def test_a_token_allows_what_it_allows(strict_server: ConsulServer, token_file: 
     with pytest.raises(Unavailable, match="our token is refused: Permission denied"):
         consul.keys.put(namespace, b"", ABSENT)
     consul.close()
+
+
+@pytest.mark.consul
+def test_a_token_that_is_in_no_file(strict_server: ConsulServer, token_file: Path, namespace: str) -> None:
+    """A token that the environment gave is as good as one of a file."""
+    address = parse_consul_address(f"consul://{strict_server.address}")
+    consul = connect_to(evolve(address, token=token_file.read_text().strip()))
+    consul.agent.register(Service(id=namespace, name=namespace))
+    assert namespace in consul.agent.services()
+    consul.close()
+    with pytest.raises(SettingsError, match="holds what no token holds"):
+        connect_to(evolve(address, token="token\r\nHost: elsewhere"))  # noqa: S106 -- none
 
 
 @pytest.mark.consul

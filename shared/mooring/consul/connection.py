@@ -58,8 +58,10 @@ class Credentials:
         """Look whether the files can be used.
 
         Raises:
-            SettingsError: one cannot.
+            SettingsError: one cannot, nor can the token.
         """
+        if not (self.given_token.isascii() and self.given_token.isprintable()):
+            raise SettingsError("the token of the environment", "holds what no token holds")
         context = ssl.create_default_context()
         try:
             if self.ca:
