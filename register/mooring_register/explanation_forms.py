@@ -26,6 +26,11 @@ class RunningRegister:
     state: Mapping[str, Any] | None = None
     reason: str = ""
 
+    def draining_seconds(self, container: str) -> float | None:
+        """Return for how long it believes at most that a container is about to end; None when it does not."""
+        seconds = ((self.state or {}).get("draining seconds") or {}).get(container)
+        return float(seconds) if isinstance(seconds, (int, float)) else None
+
     def wants(self, one: PortRegistered) -> str | None:
         """Return in which state it wants this to be registered; None when it does not."""
         begins = f"{one.service} {one.id} {one.address} "
@@ -114,6 +119,8 @@ def _container(one: Explanation, register: RunningRegister) -> Iterator[str]:
     yield f"  network: {one.network}"
     if one.against:
         yield f"  not registered now: {one.against}"
+    if (seconds := register.draining_seconds(one.name)) is not None:
+        yield f"  draining: it was told to end; still running in {duration(seconds)} it is up again"
     for port in one.registered:
         yield f"  {port.port} {_verdict(port, one, register)} as {port.service}"
         yield from _words(port.words)
@@ -130,9 +137,7 @@ def _verdict(port: PortRegistered, one: Explanation, register: RunningRegister) 
     if one.against or register.state is None:
         return "would be registered"
     wanted = register.wants(port)
-    return (
-        "is not known to the register that runs, but to be registered" if wanted is None else f"registered ({wanted})"
-    )
+    return "unknown to the register that runs, would be registered" if wanted is None else f"registered ({wanted})"
 
 
 def _words(words: Iterable[Word]) -> list[str]:

@@ -231,6 +231,11 @@ class Service:
             "docker event seconds ago": _ago(self._source.heard_at()),
             "turn seconds ago": round(self._owner.idle_seconds(), 1),
             "instances": [f"{one.service} {one.id} {one.address} {one.state}" for one in state.instances.values()],
+            "draining seconds": {
+                state.containers[one].container.name.removeprefix("/"): round(drain.until - time.time(), 1)
+                for one, drain in state.draining.items()
+                if one in state.containers
+            },
             "bindings": [_line(binding) for binding in state.bindings.values()],
             "problems": [str(problem) for problem in state.problems],
             "not registered": [str(one) for one in state.not_registered],

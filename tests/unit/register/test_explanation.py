@@ -251,13 +251,15 @@ def test_text_with_a_register_says_what_that_one_has() -> None:
         {"registry": "etcd://b", "problem": "no answer", "undelivered seconds": 12.3, "conflicts": ["held by host2"]},
     ]
     lines = ["whoami host1:web.1:80 10.0.0.5:8000 draining"]
-    register = RunningRegister(address="127.0.0.1:1934", state={"instances": lines, "registries": registries})
+    state = {"instances": lines, "registries": registries, "draining seconds": {"web.1": 12.0, "other": 3.0}}
+    register = RunningRegister(address="127.0.0.1:1934", state=state)
     shown = text(report(explained(WEB), register))
+    assert "  draining: it was told to end; still running in 12 s it is up again" in shown
     assert "80/tcp registered (draining) as whoami" in shown
     assert "etcd://a: holds the host; everything is written" in shown
     assert "etcd://b: does not hold the host; no answer; not everything is written, for 12 s; conflict: held" in shown
     unknown = evolve(register, state={"instances": []})
-    assert "80/tcp is not known to the register that runs" in text(report(explained(WEB), unknown))
+    assert "80/tcp unknown to the register that runs, would be registered" in text(report(explained(WEB), unknown))
 
 
 def test_json_has_everything_as_documented() -> None:
