@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from mooring.consul.agent import Alias, Check, CheckState, Service, Ttl
 from mooring.documents import canonical
@@ -45,11 +45,15 @@ _NEVER_SECONDS: Final = 10 * 365 * 86400.0
 
 @frozen
 class Registration:
-    """A service with all of its checks. `instance` is None for the one by which the register says that it lives."""
+    """A service with all of its checks, and what of its instance is left out.
+
+    `instance` is None for the one by which the register says that it lives.
+    """
 
     service: Service
     checks: tuple[Check, ...]
     instance: Instance | None = None
+    problems: tuple[DescriptorError, ...] = field(default=(), eq=False)
 
 
 @frozen
@@ -78,8 +82,14 @@ def liveness(host: str, engine: str, ttl_seconds: int) -> Registration:
     return Registration(Service(id=own_id, name=LIVENESS_NAME, meta=meta), (check,))
 
 
-def register_all(instances: Mapping[Key, Instance], engine: str) -> Registrations:
-    """Return what instances come to. Of two with one id, or two services with one name there, the lower key has it."""
+def register_all(
+    instances: Mapping[Key, Instance], engine: str, before: Mapping[str, Registration] | None = None
+) -> Registrations:
+    """Return what instances come to. Of two with one id, or two services with one name there, the lower key has it.
+
+    What was made `before` of the very same instances is taken over.
+    """
+    made = before or {}
     wanted: dict[str, Registration] = {}
     problems: list[DescriptorError] = []
     named: dict[str, str] = {}
@@ -91,13 +101,13 @@ def register_all(instances: Mapping[Key, Instance], engine: str) -> Registration
         elif named.setdefault(name, instance.service) != instance.service:
             problems.append(_left_out(instance, f"name {name!r} is taken by service {named[name]!r}"))
         else:
-            wanted[instance.id], found = register_one(instance, engine)
-            problems += found
+            wanted[instance.id] = _made(instance, made) or register_one(instance, engine)
+            problems += wanted[instance.id].problems
     return Registrations(wanted, tuple(problems))
 
 
-def register_one(instance: Instance, engine: str) -> tuple[Registration, tuple[DescriptorError, ...]]:
-    """Return what one instance comes to, and what of it is left out."""
+def register_one(instance: Instance, engine: str) -> Registration:
+    """Return what one instance comes to."""
     problems: list[DescriptorError] = []
     checks = [_alive(instance), *_maintenance(instance)]
     try:
@@ -113,7 +123,7 @@ def register_one(instance: Instance, engine: str) -> tuple[Registration, tuple[D
         meta=_meta(instance, engine, _digest(checks), problems),
         passing_weight=min(max(instance.weight, 1), _MOST_WEIGHT),
     )
-    return Registration(service, tuple(checks), instance), tuple(problems)
+    return Registration(service, tuple(checks), instance, tuple(problems))
 
 
 def consul_name(service: str) -> str:
@@ -126,6 +136,11 @@ def others_maintenance(state: CheckState | None) -> Check | None:
     if state is None or state.notes.startswith(REASON):
         return None
     return _kept_critical(state.service_id, state.notes)
+
+
+def _made(instance: Instance, made: Mapping[str, Registration]) -> Registration | None:
+    known = made.get(instance.id)
+    return known if known is not None and known.instance is instance else None
 
 
 def _left_out(instance: Instance, reason: str) -> DescriptorError:

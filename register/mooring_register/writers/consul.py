@@ -18,6 +18,7 @@ from mooring.backoff import Backoff
 from mooring.consul.agent import Agent
 from mooring.consul.keys import MIN_SESSION_SECONDS, Keys
 from mooring.errors import DescriptorError, DocumentError, InvalidInput, OwnershipLost, SessionLost, WorldError
+from mooring.model import Address
 from mooring.telemetry import get_logger
 from mooring.threads import keep_trying
 from mooring_register import metrics
@@ -65,6 +66,7 @@ class ConsulWriter:
         self._token = ""
         self._held: HeldHost | None = None
         self._found: dict[str, Found] = {}
+        self._wanted: Mapping[str, Registration] = {}
         self._is_doubtful = True
         self._is_outdated = False
         self._read_at = 0.0
@@ -119,6 +121,7 @@ class ConsulWriter:
             "registry": self.registry,
             "holds the host": held is not None,
             "session": held.session if held else "",
+            "services": len(self._wanted),
             "keys": len(self._bindings),
             "problem": self._failing,
             "keep-alive problem": self.keep_alive.failing,
@@ -208,7 +211,8 @@ class ConsulWriter:
         return self._stopping.is_set() or self._lost is not None or self.mailbox.latest() is not delivery
 
     def _steps(self, delivery: Delivery) -> list[Step]:
-        registrations = register_all(delivery.instances, self._claim.engine)
+        registrations = register_all(delivery.instances, self._claim.engine, self._wanted)
+        self._wanted = registrations.wanted
         wanted = {**registrations.wanted, self._alive.service.id: self._alive}
         plan = plan_services(wanted, self._found, self._claim.host)
         self._left_out, self._conflicts = registrations.problems, plan.conflicts
@@ -270,7 +274,8 @@ def _service(step: Step) -> str:
 
 
 def _tell(said: str, step: Step, cause: str) -> None:
+    if isinstance(step, Registration) and step.instance is None:
+        return
     service = step.service
-    state = service.meta.get("mooring-state", "")
-    address = f"{service.address}:{service.port}"
+    address, state = str(Address(service.address, service.port)), service.meta.get("mooring-state", "")
     log.info(said, service=_service(step), instance=service.id, address=address, state=state, cause=cause)

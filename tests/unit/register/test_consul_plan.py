@@ -12,7 +12,7 @@ WEB = Instance(service="web", id="a", address=Address("10.0.0.1", 80), host="h1"
 
 def registration(instance: Instance) -> Registration:
     """Return the registration of an instance."""
-    return register_one(instance, "E1")[0]
+    return register_one(instance, "E1")
 
 
 def wanted(*instances: Instance) -> dict[str, Registration]:

@@ -28,8 +28,8 @@ WEB = Instance(
 
 def registered(instance: Instance) -> Registration:
     """Return the registration of an instance of which nothing is left out."""
-    registration, problems = register_one(instance, "E1")
-    assert problems == ()
+    registration = register_one(instance, "E1")
+    assert registration.problems == ()
     return registration
 
 
@@ -126,24 +126,24 @@ def test_name(service: str, name: str) -> None:
 )
 def test_meta_limits(attributes: dict[str, str], left_out: str, reason: str) -> None:
     """What Consul's meta does not take is left out and reported; the rest of the instance is registered."""
-    registration, problems = register_one(evolve(WEB, attributes={**attributes, "region": "eu"}), "E1")
-    assert [left_out in str(problem) and reason in str(problem) for problem in problems] == [True]
+    registration = register_one(evolve(WEB, attributes={**attributes, "region": "eu"}), "E1")
+    assert [left_out in str(problem) and reason in str(problem) for problem in registration.problems] == [True]
     assert registration.service.meta["region"] == "eu"
     assert registration.service.meta["mooring-host"] == "h1"
 
 
 def test_too_many_attributes() -> None:
     """Of more than Consul's meta holds, ours come first, then as many as there is room for."""
-    registration, problems = register_one(evolve(WEB, attributes={f"a{n:02}": "1" for n in range(60)}), "E1")
+    registration = register_one(evolve(WEB, attributes={f"a{n:02}": "1" for n in range(60)}), "E1")
     assert len(registration.service.meta) == 64
     assert registration.service.meta["mooring-host"] == "h1"
-    assert len(problems) == 60 - (64 - 14)
+    assert len(registration.problems) == 60 - (64 - 14)
 
 
 def test_bad_check() -> None:
     """A check that cannot be meant is reported; the instance is registered without it."""
-    registration, problems = register_one(evolve(WEB, checks={"script": '"'}), "E1")
-    assert ["SERVICE_CHECK_SCRIPT" in str(problem) for problem in problems] == [True]
+    registration = register_one(evolve(WEB, checks={"script": '"'}), "E1")
+    assert ["SERVICE_CHECK_SCRIPT" in str(problem) for problem in registration.problems] == [True]
     assert [type(check.probe) for check in registration.checks] == [Alias]
 
 
@@ -159,6 +159,17 @@ def test_taken() -> None:
     assert [problem.reason for problem in found.problems] == [
         "instance 'h1:web.1:80' of service 'hello/v1' is left out: name 'hello-v1' is taken by service 'hello-v1'"
     ]
+
+
+def test_made_before() -> None:
+    """What did not change is not worked out again; what is left out of it is told again."""
+    bad = evolve(WEB, id="bad", checks={"script": '"'})
+    first = register_all({one.key: one for one in (WEB, bad)}, "E1")
+    changed = evolve(WEB, weight=1)
+    second = register_all({one.key: one for one in (changed, bad)}, "E1", first.wanted)
+    assert second.wanted["bad"] is first.wanted["bad"]
+    assert second.problems == first.problems != ()
+    assert second.wanted[WEB.id] == register_one(changed, "E1")
 
 
 def test_nothing_unknown() -> None:

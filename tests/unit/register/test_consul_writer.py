@@ -26,9 +26,9 @@ tokens = (f"token{number}" for number in itertools.count())
 class Consul:
     """An agent and the keys of its cluster."""
 
-    def __init__(self, agent: MemoryAgent | None = None) -> None:
+    def __init__(self, agent: MemoryAgent | None = None, keys: MemoryKeys | None = None) -> None:
         self.agent = agent or MemoryAgent()
-        self.keys = MemoryKeys()
+        self.keys = keys or MemoryKeys()
 
     def writer(self, claim: Claim = CLAIM, clock: Callable[[], float] = lambda: 100.0) -> ConsulWriter:
         """Return a writer that takes its turns when it is told to."""
@@ -142,13 +142,14 @@ def test_alive() -> None:
     """One call keeps all services passing; without it all are critical after a TTL, and none is gone."""
     consul = Consul()
     one = consul.writer()
-    turn(one, WEB, evolve(WEB, id="b"))
+    turn(one, WEB, evolve(WEB, id="b"), bindings=(DB,))
     writes = consul.agent.writes
     for _ in range(4):
         consul.advance(5)
         one.keep_alive.beat()
     assert (consul.status("a"), consul.status("b")) == ("passing", "passing")
     assert consul.agent.writes == writes
+    assert len(consul.keys.list("mooring/")) == 2
     consul.advance(15)
     assert (consul.status("a"), consul.status("b")) == ("critical", "critical")
     assert set(consul.ours()) == {"a", "b"}
@@ -231,6 +232,20 @@ def test_failed_withdrawal_is_repeated() -> None:
     assert one.ready() is None
 
 
+def test_lost_while_not_answering() -> None:
+    """What an agent lost while a write of ours failed is registered again with that write."""
+    consul = Consul()
+    one = consul.writer()
+    turn(one, WEB)
+    consul.agent.fail()
+    one.mailbox.deliver({one.key: one for one in (WEB, evolve(WEB, id="b"))}, {})
+    fails(one, Unavailable)
+    consul.agent.recover()
+    consul.agent.lose()
+    one.turn()
+    assert set(consul.ours()) == {"a", "b"}
+
+
 def test_bindings() -> None:
     """Bindings are keys that go with the host's session, with the same document as in etcd."""
     consul = Consul()
@@ -262,6 +277,66 @@ def test_session_lost() -> None:
     one.turn()
     assert consul.keys.get("mooring/bindings/h1/c1/BACKEND_DB") is not None
     assert consul.agent.writes == writes
+
+
+def test_session_lost_before_a_write() -> None:
+    """Without its session nothing is written: somebody else may have the host."""
+    consul = Consul()
+    one = consul.writer()
+    turn(one, WEB)
+    consul.keys.advance(60)
+    one.mailbox.deliver({}, {})
+    fails(one, SessionLost)
+    assert "a" in consul.ours()
+
+
+def test_adopted_session_lives_on() -> None:
+    """A successor that comes at the last moment keeps the session, and what it owns, for its whole time again."""
+    consul = Consul()
+    turn(consul.writer(), bindings=(DB,))
+    consul.advance(14)
+    turn(consul.writer(), bindings=(DB,))
+    consul.advance(14)
+    assert len(consul.keys.list("mooring/")) == 2
+
+
+def test_key_of_another_session() -> None:
+    """A binding's key that another session still owns is waited for, not taken for ours."""
+    consul = Consul()
+    one = consul.writer()
+    turn(one)
+    key, other = "mooring/bindings/h1/c1/BACKEND_DB", consul.keys.create_session("other", 3600)
+    consul.keys.acquire(key, b"{}", other)
+    one.mailbox.deliver({}, {}, bindings={DB.key: DB})
+    assert "is owned by another session" in fails(one, Unavailable)
+    consul.keys.destroy_session(other)
+    one.turn()
+    found = consul.keys.get(key)
+    assert found is not None
+    assert b'"service":"db"' in found.value
+    consul.keys.acquire("mooring/bindings/h1/c9/BACKEND_X", b"{}", consul.keys.create_session("other", 3600))
+    turn(consul.writer())
+    assert [found.key for found in consul.keys.list("mooring/bindings/")] == ["mooring/bindings/h1/c9/BACKEND_X"]
+
+
+class Contested(MemoryKeys):
+    """Keys of which another takes the host's, once, just before a session begins."""
+
+    def create_session(self, name: str, ttl_seconds: int) -> str:
+        """Begin it, after the other one."""
+        if not self.list("mooring/hosts/"):
+            self.acquire("mooring/hosts/h1", b"{}", super().create_session("other", 3600))
+        return super().create_session(name, ttl_seconds)
+
+
+def test_somebody_faster() -> None:
+    """Who finds the host's key taken when he takes it writes nothing, and leaves no session behind."""
+    consul = Consul(keys=Contested())
+    one = consul.writer()
+    one.mailbox.deliver({WEB.key: WEB}, {})
+    assert "was taken by somebody faster" in fails(one, Unavailable)
+    assert consul.agent.services() == {}
+    assert "does not say who writes for the host" in fails(one, OwnershipLost)
 
 
 def test_successor_fences_out() -> None:
