@@ -5,14 +5,17 @@ An address that means the same here is understood; one that would mean something
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from mooring.errors import SettingsError
+from mooring.etcd.address import SCHEME as ETCD
+from mooring.etcd.address import EtcdAddress
 from mooring.etcd2.address import SCHEME as ETCD2
 
 ETCD_HOST: Final = "ETCD_HOST"
-# docker-register's: where etcd 2 listened, and below which key it wrote.
-_ETCD_HOST_PORT: Final = 4001
+# Where etcd listened before it had a port of its own, and where docker-register looks for it.
+_OLD_PORT: Final = 4001
 _ETCD_HOST_PREFIX: Final = "/backends"
 # registrator's, for an address without a host.
 _DEFAULT_PLACE: Final = "127.0.0.1:2379"
@@ -42,11 +45,22 @@ def in_our_words(text: str) -> str:
     return f"{ETCD2}{place or _DEFAULT_PLACE}{slash}{domain}{'&' if '?' in domain else '?'}layout=skydns"
 
 
+def at_the_old_port(registries: Iterable[object]) -> tuple[EtcdAddress, ...]:
+    """Return those by etcd's v3 API at the port of its v2 API: registrator's `etcd://` may have been copied."""
+    return tuple(
+        one
+        for one in registries
+        if isinstance(one, EtcdAddress)
+        and one.scheme == ETCD
+        and any(endpoint.port == _OLD_PORT for endpoint in one.endpoints)
+    )
+
+
 def registry_of_etcd_host(host: str, *, has_layout: bool) -> str:
     """Return the address of the registry that `ETCD_HOST` means, for docker-register's readers unless told otherwise.
 
     The port that is left out is 4001.
     """
     has_port = ":" in host.rpartition("]")[2]
-    place = f"{ETCD2}{host if has_port else f'{host}:{_ETCD_HOST_PORT}'}"
+    place = f"{ETCD2}{host if has_port else f'{host}:{_OLD_PORT}'}"
     return place if has_layout else f"{place}{_ETCD_HOST_PREFIX}?layout=backends"

@@ -14,7 +14,8 @@ from mooring.cli import Command, Parsed, address, admin_file_option, note_alias,
 from mooring.consul.address import ConsulAddress
 from mooring.errors import SettingsError, WorldError
 from mooring.model import Address
-from mooring_register.aliases import ETCD_HOST, registry_of_etcd_host
+from mooring.telemetry import get_logger
+from mooring_register.aliases import ETCD_HOST, at_the_old_port, registry_of_etcd_host
 from mooring_register.docker_address import HOST_VARIABLE
 from mooring_register.dry_run import print_what_would_be_written
 from mooring_register.layouts import named as layouts
@@ -108,6 +109,8 @@ def register(
     register ends, what it wrote stays for its successor; when none comes, it expires with the lease. In Consul it
     stays for an hour more, critical.
     """
+    for one in at_the_old_port(registry):
+        get_logger().warning("this port was that of etcd's v2 API, which is etcd2:// here", registry=str(one))
     settings = _settings(registry, static, options)
     try:
         if dry_run:

@@ -67,6 +67,22 @@ def test_registries_that_are_refused(text: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("registry", "is_mistakable"),
+    [
+        ("etcd://h:4001/services", True),
+        ("etcd://g,h:4001/services", True),
+        ("etcd2://h:4001/services", False),
+        ("etcd://h:2379/services", False),
+        ("consul://h:4001", False),
+    ],
+)
+def test_an_address_that_may_have_been_copied(tmp_path: Path, registry: str, is_mistakable: bool) -> None:
+    """What registrator calls etcd:// is another thing here; at the port of that thing a warning says so."""
+    warning = "this port was that of etcd's v2 API, which is etcd2:// here"
+    assert (warning in dry_run(tmp_path, "--registry", registry).stderr) is is_mistakable
+
+
+@pytest.mark.parametrize(
     ("host", "has_layout", "expected"),
     [
         pytest.param("h", False, etcd2("h", 4001, "/backends", "backends"), id="D-6 h"),
