@@ -119,6 +119,8 @@ def parse_name(text: str) -> Template:
     Raises:
         ValueError: it cannot be meant.
     """
+    if not text.strip():
+        raise ValueError("it is empty: no service would have a name")
     return parse_template("--name-template", text)
 
 

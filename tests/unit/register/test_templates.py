@@ -105,6 +105,12 @@ def test_a_wrong_one_among_several() -> None:
         parse_tags("eu,{{ name")
 
 
+def test_an_empty_name() -> None:
+    """A template that names nothing would leave every container out, and is refused."""
+    with pytest.raises(ValueError, match="it is empty: no service would have a name"):
+        parse_name(" ")
+
+
 def test_names_that_a_template_mentions() -> None:
     """A template knows on which names it depends."""
     template = parse_name("{% set x = port %}{{ service }}-{{ x }}")
