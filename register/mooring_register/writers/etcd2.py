@@ -207,7 +207,6 @@ class Etcd2Writer:
             self.keep_alive.hold(None)
             self._held, self._lost, self._stands_by = None, None, True
             self._own.take_over({})
-            self._instances.take_over(())
         if self._failing != str(error):
             log.warning("the registry cannot be written to, trying again", registry=self.registry, reason=str(error))
         self._failing = str(error)

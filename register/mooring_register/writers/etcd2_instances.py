@@ -117,7 +117,7 @@ class Instances:
             done = [changes[key] for key, is_done in outcomes.items() if is_done]
             self._written = carried_out(self._written, done, NO_LEASE)
             tell(self._registry, done)
-        for key in [key for key, is_done in outcomes.items() if not is_done and key not in self.conflicts]:
+        for key in [key for key, is_done in outcomes.items() if not is_done]:
             self._learn(held, changes[key])
 
     def _carry_out(self, change: Change) -> bool:

@@ -39,14 +39,6 @@ class OwnKeys:
         """Return what the keys below a root hold, as far as we know."""
         return {key: node.value for key, node in list(self._known.items()) if key.startswith(root)}
 
-    def find(self, key: str) -> Node | None:
-        """Return what a key holds; None when it is not there.
-
-        Raises:
-            Unavailable: no answer.
-        """
-        return self._keys.get(key)
-
     def is_own_value(self, found: Node) -> bool:
         """Whether a key holds what we know it to hold."""
         known = self._known.get(found.key)
@@ -70,6 +62,14 @@ class OwnKeys:
             if found is not None:
                 # If it was renewed since, its index is wrong, which whoever uses it next is told.
                 self._known[key] = found
+
+    def learn_anew(self, key: str) -> None:
+        """Take a key for ours, whatever it holds, if it is there.
+
+        Raises:
+            Unavailable: no answer.
+        """
+        self.learn(key, self._keys.get(key))
 
     def put(self, key: str, value: bytes, ending_seconds: int = 0) -> bool:
         """Write a key; False when it is not as we know it. With `ending_seconds` it is renewed no more.

@@ -1,7 +1,7 @@
 """Drives values that are a host's own in an etcd by its v2 API: its bindings, and the inventory of its keys.
 
-They lie below roots that bear the host's name: a value that somebody else put there is replaced if the key is wanted,
-and left alone if it is not.
+They lie below roots that bear the host's name and are the host's alone: what somebody else put there is replaced, or
+deleted.
 """
 
 from __future__ import annotations
@@ -54,10 +54,7 @@ class OwnValues:
             return
         metrics.refusals.labels(self._registry).inc()
         self._host.look(held)
-        found = self._own.find(key)
-        # What somebody else wrote is not ours to delete.
-        is_ours = found is not None and (value is not None or self._own.is_own_value(found))
-        self._own.learn(key, found if is_ours else None)
+        self._own.learn_anew(key)
 
     def _carry_out(self, key: str, value: bytes | None) -> bool:
         try:

@@ -15,7 +15,7 @@ from mooring_register.layouts.foreign import Backends, Registrator
 from mooring_register.layouts.layout import Layout
 from mooring_register.layouts.native import Native
 from mooring_register.ownership import Claim
-from mooring_register.registrar import Withdrawal
+from mooring_register.registrar import Key, Withdrawal
 from mooring_register.writers.etcd2 import Etcd2Writer
 from mooring_register.writers.writer import Terms
 from tests.fates import DEATHS, FAILURES, FINE, LOST, UNANSWERED, Fated, Killed
@@ -37,6 +37,7 @@ class Hosts:
     def __init__(self) -> None:
         self.server = MemoryKeys()
         self.now = 100.0
+        self.happen: Callable[[], object] = lambda: None
         self.fates: dict[Etcd2Writer, Fated] = {}
         self._tokens = (f"token{number}" for number in itertools.count())
 
@@ -51,10 +52,14 @@ class Hosts:
             tokens=lambda: next(self._tokens),
             owner_idle_seconds=idle,
         )
-        fated = Fated(self.server)
+        fated = Fated(self.server, self._let_happen)
         one = Etcd2Writer(fated, "etcd2://memory", layout, terms, connections=1)
         self.fates[one] = fated
         return one
+
+    def _let_happen(self, what: str) -> None:
+        del what
+        self.happen()
 
     def written(self) -> dict[str, str]:
         """Return what is written, but for what is ours alone."""
@@ -144,11 +149,32 @@ def test_a_withdrawal_says_why() -> None:
     assert isinstance(try_turn(one), Unavailable)
     assert '"cause":"exited 137"' in hosts.written()[KEY]
     assert '"state":"down"' in hosts.written()[KEY]
-    hosts.let_pass(3)
+    hosts.let_pass(2)
     one.keep_alive.beat()
+    hosts.let_pass(1)
     assert hosts.written() == {}
     assert try_turn(one) is None
     assert one.mailbox.settled == 2
+    turn(one, WEB)
+    hosts.let_pass(TTL_SECONDS, one)
+    assert '"state":"up"' in hosts.written()[KEY]
+
+
+def test_wanted_again_before_it_is_gone() -> None:
+    """An instance that comes back between its end and its deletion is up again, and renewed as ever."""
+    hosts = Hosts()
+    one = hosts.writer()
+    turn(one, WEB)
+    hosts.happen = lambda: one.mailbox.deliver({WEB.key: WEB}, {})
+    hosts.fates[one].fates.append("the container starts again")
+    turn(one)
+    assert '"state":"down"' in hosts.written()[KEY]
+    one.turn()
+    assert '"state":"up"' in hosts.written()[KEY]
+    hosts.let_pass(2 * TTL_SECONDS, one)
+    assert '"state":"up"' in hosts.written()[KEY]
+    assert one.state()["problem"] == ""
+    assert get(hosts, KEY).ttl_seconds == TTL_SECONDS
 
 
 def test_bindings_come_and_go() -> None:
@@ -218,35 +244,43 @@ def test_gone_without_an_inventory() -> None:
     assert hosts.written() == {}
 
 
-def test_a_fenced_register_changes_nothing() -> None:
+@pytest.mark.parametrize(
+    ("instances", "binding"), [({MOVED.key: MOVED}, DB), ({}, DB), ({WEB.key: WEB}, evolve(DB, port=1))]
+)
+def test_a_fenced_register_changes_nothing(instances: dict[Key, Instance], binding: Binding) -> None:
     """One that slept while its successor took over can neither write, nor delete, nor renew what is there."""
     hosts = Hosts()
     first = hosts.writer()
-    turn(first, WEB)
+    turn(first, WEB, bindings=(DB,))
     second = hosts.writer()
-    turn(second, WEB)
+    turn(second, WEB, bindings=(DB,))
     second.keep_alive.beat()
     before = hosts.indexes()
     # It believes for a moment that the host is its own, and its writes fail by their own conditions.
-    first.mailbox.deliver({MOVED.key: MOVED}, {})
+    first.mailbox.deliver(instances, {}, bindings={DB.key: binding})
     assert isinstance(try_turn(first), OwnershipLost)
     assert hosts.indexes() == before
+    assert first.state()["keys"] == 0
     assert "another register of this engine writes" in str(try_turn(first))
     hosts.let_pass(TTL_SECONDS, second)
     assert "another register of this engine writes" in str(try_turn(first))
     assert get(hosts, KEY).ttl_seconds == TTL_SECONDS
 
 
-def test_a_fenced_register_that_slept_writes_nothing_new() -> None:
+@pytest.mark.parametrize(("instances", "bindings"), [({WEB.key: WEB}, {}), ({}, {DB.key: DB})])
+def test_a_fenced_register_that_slept_writes_nothing_new(
+    instances: dict[Key, Instance], bindings: dict[str, Binding]
+) -> None:
     """After a moment's sleep it looks at the host's key first, for nothing protects a key that is not there."""
     hosts = Hosts()
     first = hosts.writer()
     turn(first)
     turn(hosts.writer())
+    before = hosts.indexes()
     hosts.now += 2
-    first.mailbox.deliver({WEB.key: WEB}, {})
+    first.mailbox.deliver(instances, {}, bindings=bindings)
     assert isinstance(try_turn(first), OwnershipLost)
-    assert hosts.written() == {}
+    assert hosts.indexes() == before
 
 
 def test_standing_by_ends_with_the_holder() -> None:
@@ -264,6 +298,20 @@ def test_standing_by_ends_with_the_holder() -> None:
     assert KEY in hosts.written()
     hosts.let_pass(TTL_SECONDS, first)
     assert KEY in hosts.written()
+
+
+def test_a_host_that_was_taken_without_an_answer() -> None:
+    """The one who stood by and took the host, but was not told so, does not take himself for another register."""
+    hosts = Hosts()
+    first, second = hosts.writer(), hosts.writer()
+    turn(first, WEB)
+    turn(second, WEB)
+    first.keep_alive.beat()
+    assert isinstance(try_turn(first), OwnershipLost)
+    hosts.let_pass(10)
+    hosts.fates[first].fates.extend([FINE, UNANSWERED])
+    assert isinstance(try_turn(first), Unavailable)
+    assert try_turn(first) is None
 
 
 def test_another_engine_is_refused() -> None:
@@ -326,6 +374,19 @@ def test_a_stranger_s_key_is_left_alone() -> None:
     turn(one)
     turn(hosts.writer(PLAIN))
     assert hosts.written() == {KEY: "10.9.9.9:9", "/services/web/b": "10.9.9.9:9"}
+
+
+def test_a_stranger_s_value_is_not_renewed() -> None:
+    """What somebody has put in the place of our value is not kept alive by us, and is reported."""
+    hosts = Hosts()
+    one = hosts.writer(PLAIN)
+    turn(one, WEB)
+    hosts.server.put(KEY, b"10.9.9.9:9", 7, get(hosts, KEY).index)
+    hosts.let_pass(1, one)
+    assert get(hosts, KEY).ttl_seconds == 6
+    assert "somebody who does not say who" in str(one.state()["conflicts"])
+    hosts.let_pass(TTL_SECONDS, one)
+    assert hosts.written() == {KEY: "10.0.0.1:80"}
 
 
 def test_a_shared_key_is_renewed_by_all() -> None:
