@@ -22,7 +22,7 @@ from mooring.errors import SettingsError, Unavailable
 from mooring.model import Binding
 from mooring.selector import Selector
 from mooring.telemetry import get_logger
-from mooring.threads import start
+from mooring.threads import start, turned_seconds_ago
 from mooring_register import metrics
 from mooring_register.addresses import Policy
 from mooring_register.engine import Identity
@@ -43,6 +43,7 @@ log = get_logger()
 _WITHDRAW_SECONDS = 1.2
 _AGAIN_SECONDS = 0.1
 WITHDRAWN = "withdrawn"
+KEEP_ALIVE = "keep-alive"
 
 
 class Service:
@@ -230,6 +231,7 @@ class Service:
             "listed seconds ago": _ago(state.listed_at),
             "docker event seconds ago": _ago(self._source.heard_at()),
             "turn seconds ago": round(self._owner.idle_seconds(), 1),
+            "threads turned seconds ago": {name: round(ago, 1) for name, ago in turned_seconds_ago().items()},
             "instances": [f"{one.service} {one.id} {one.address} {one.state}" for one in state.instances.values()],
             "draining seconds": {
                 state.containers[one].container.name.removeprefix("/"): round(drain.until - time.time(), 1)
@@ -250,6 +252,9 @@ class Service:
         compares = self._settings.static is None and state.lost_since is None
         return Standing(
             owner_seconds=None if self._identity is None else self._owner.idle_seconds(),
+            keep_alive_seconds=max(
+                (ago for name, ago in turned_seconds_ago().items() if name.startswith(KEEP_ALIVE)), default=None
+            ),
             listed_seconds=_ago(state.listed_at) if compares else None,
             ttl_seconds=self._settings.ttl_seconds,
             resync_seconds=self._settings.resync_seconds,

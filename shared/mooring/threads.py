@@ -10,9 +10,11 @@ import faulthandler
 import os
 import random
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from threading import Event, Thread
+from threading import Event, Thread, current_thread
+from threading import enumerate as enumerate_threads
 from typing import TypeVar
 
 from mooring.backoff import Backoff
@@ -22,6 +24,8 @@ from mooring.telemetry import get_logger
 EXIT_OUR_BUG = 70  # EX_SOFTWARE of sysexits.h
 
 log = get_logger()
+
+_turned_at: dict[str, float] = {}
 
 T = TypeVar("T")
 
@@ -42,6 +46,12 @@ def start(name: str, run: Callable[[], None]) -> Thread:
     return thread
 
 
+def turned_seconds_ago() -> dict[str, float]:
+    """Return for each living thread that keeps trying, by its name, how long ago its last attempt began."""
+    now, living = time.monotonic(), {thread.name for thread in enumerate_threads()}
+    return {name: now - at for name, at in _turned_at.copy().items() if name in living}
+
+
 def keep_trying(
     attempt: Callable[[], None],
     *,
@@ -52,9 +62,11 @@ def keep_trying(
     """Call `attempt` again and again until `stopping` is set; after a `WorldError` only when the backoff is over.
 
     An attempt that returns without one counts as contact and resets the backoff. Any other exception passes through.
+    How long ago the last attempt began is told by `turned_seconds_ago`.
     """
     delay = backoff
     while not stopping.is_set():
+        _turned_at[current_thread().name] = time.monotonic()
         try:
             attempt()
             delay = backoff

@@ -10,7 +10,7 @@ import pytest
 
 from mooring.backoff import Backoff
 from mooring.errors import Unavailable, WorldError
-from mooring.threads import EXIT_OUR_BUG, keep_trying, spread
+from mooring.threads import EXIT_OUR_BUG, keep_trying, spread, start, turned_seconds_ago
 
 QUICK = Backoff(first_seconds=0.0001, most_seconds=0.0001)
 
@@ -40,6 +40,24 @@ def test_a_bug_is_not_tried_again() -> None:
     with pytest.raises(KeyError):
         keep_trying(attempt, stopping=Event(), backoff=QUICK, failed=lambda _: None)
     assert len(attempts) == 1
+
+
+def test_how_long_ago_a_thread_turned_is_told() -> None:
+    """A thread in the middle of an attempt shows when that began; one that has ended shows nothing."""
+    stopping, under_way, go_on = Event(), Event(), Event()
+
+    def attempt() -> None:
+        under_way.set()
+        go_on.wait(30)
+        stopping.set()
+
+    thread = start("slow", lambda: keep_trying(attempt, stopping=stopping, backoff=QUICK, failed=lambda _: None))
+    under_way.wait(30)
+    first = turned_seconds_ago()["slow"]
+    assert 0 <= first < turned_seconds_ago()["slow"]
+    go_on.set()
+    thread.join()
+    assert "slow" not in turned_seconds_ago()
 
 
 def test_a_stop_ends_the_wait_at_once() -> None:
