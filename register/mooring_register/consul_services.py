@@ -2,7 +2,8 @@
 
 A service's name is made such that Consul's DNS and consul-template take it; its true name stands in the meta, as does
 whose it is. Every service follows, by an alias, the one check that this host's register keeps passing: when the
-register is dead, all of them are critical at once, and one call every few seconds keeps thousands alive.
+register is dead, all of them are critical at once, and one call every few seconds keeps them alive. Each alias looks at
+all checks of its agent once a minute; where there are thousands, that check is the node's instead, and nobody's alias.
 
 What must not be given new connections is in maintenance, for a stated reason: it starts, it drains, or its weight is 0.
 """
@@ -57,6 +58,14 @@ class Registration:
 
 
 @frozen
+class Site:
+    """Whose instances are registered: the Docker engine, and whether its agent has nobody else's services."""
+
+    engine: str
+    is_alone: bool = False
+
+
+@frozen
 class Registrations:
     """What is to be registered, by the service's id, and what is left out of it, with the reasons."""
 
@@ -64,9 +73,30 @@ class Registrations:
     problems: tuple[DescriptorError, ...] = ()
 
 
+@frozen
+class Liveness:
+    """By what an agent knows that a host's register lives: a service, and a check of it, or of the node.
+
+    A node's check holds for all services of the agent, whosever they are.
+    """
+
+    registration: Registration
+    node_check: Check | None = None
+
+    @property
+    def check_id(self) -> str:
+        """The id of the check that is to be kept passing."""
+        return self.registration.service.id if self.node_check is None else self.node_check.id
+
+
 def liveness_id(host: str) -> str:
     """Return the id of the service that says that a host's register lives; one agent may serve several hosts."""
     return f"{LIVENESS_NAME}:{host}"
+
+
+def node_check_id(host: str) -> str:
+    """Return the id of the check by which a node says that a host's register lives."""
+    return f"{LIVENESS_NAME}-node:{host}"
 
 
 def maintenance_id(service_id: str) -> str:
@@ -74,16 +104,25 @@ def maintenance_id(service_id: str) -> str:
     return f"_service_maintenance:{service_id}"
 
 
-def liveness(host: str, engine: str, ttl_seconds: int) -> Registration:
-    """Return the service whose check is passed as long as the register lives, and that all others follow."""
+def liveness(host: str, engine: str, ttl_seconds: int, *, is_alone: bool = False) -> Liveness:
+    """Return what is kept passing as long as the register lives, and what all services of the host follow.
+
+    `is_alone` says that nobody else has services at that agent.
+    """
     own_id = liveness_id(host)
-    check = Check(id=own_id, name="mooring-register is alive", probe=Ttl(ttl_seconds), initial="passing")
+    check = Check(
+        id=node_check_id(host) if is_alone else own_id,
+        name="mooring-register is alive",
+        probe=Ttl(ttl_seconds),
+        initial="passing",
+    )
     meta = {HOST: host, "mooring-engine": engine, "mooring-checks": _digest((check,))}
-    return Registration(Service(id=own_id, name=LIVENESS_NAME, meta=meta), (check,))
+    service = Service(id=own_id, name=LIVENESS_NAME, meta=meta)
+    return Liveness(Registration(service, ()), check) if is_alone else Liveness(Registration(service, (check,)))
 
 
 def register_all(
-    instances: Mapping[Key, Instance], engine: str, before: Mapping[str, Registration] | None = None
+    instances: Mapping[Key, Instance], site: Site, before: Mapping[str, Registration] | None = None
 ) -> Registrations:
     """Return what instances come to. Of two with one id, or two services with one name there, the lower key has it.
 
@@ -101,15 +140,15 @@ def register_all(
         elif named.setdefault(name, instance.service) != instance.service:
             problems.append(_left_out(instance, f"name {name!r} is taken by service {named[name]!r}"))
         else:
-            wanted[instance.id] = _made(instance, made) or register_one(instance, engine)
+            wanted[instance.id] = _made(instance, made) or register_one(instance, site)
             problems += wanted[instance.id].problems
     return Registrations(wanted, tuple(problems))
 
 
-def register_one(instance: Instance, engine: str) -> Registration:
+def register_one(instance: Instance, site: Site) -> Registration:
     """Return what one instance comes to."""
     problems: list[DescriptorError] = []
-    checks = [_alive(instance), *_maintenance(instance)]
+    checks = [*([] if site.is_alone else [_alive(instance)]), *_maintenance(instance)]
     try:
         checks += filter(None, [check_of(instance)])
     except DescriptorError as problem:
@@ -120,7 +159,7 @@ def register_one(instance: Instance, engine: str) -> Registration:
         address=instance.address.host,
         port=instance.address.port,
         tags=instance.tags,
-        meta=_meta(instance, engine, _digest(checks), problems),
+        meta=_meta(instance, site.engine, _digest(checks), problems),
         passing_weight=min(max(instance.weight, 1), _MOST_WEIGHT),
     )
     return Registration(service, tuple(checks), instance, tuple(problems))

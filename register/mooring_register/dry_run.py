@@ -13,7 +13,7 @@ from mooring.documents import canonical, encode_binding
 from mooring.etcd.address import DEFAULT_PREFIX, EtcdAddress
 from mooring.keys import BINDINGS_PREFIX
 from mooring.model import Instance
-from mooring_register.consul_services import register_all
+from mooring_register.consul_services import Site, register_all
 from mooring_register.layouts.named import layout_of
 from mooring_register.registrar import Key, Registrar, apply
 from mooring_register.settings import Settings
@@ -32,8 +32,9 @@ def print_what_would_be_written(settings: Settings) -> None:
     state = apply(Registrar(policy=policy), [source.once(policy.host)], time.time())
     problems = dict.fromkeys(str(problem) for problem in state.problems)
     problems |= _print_keys(settings, state.instances)
-    if any(isinstance(registry, ConsulAddress) for registry in settings.registries):
-        problems |= _print_services(engine_id(source.identity(), policy.host), state.instances)
+    consuls = [registry for registry in settings.registries if isinstance(registry, ConsulAddress)]
+    for is_alone in sorted({one.is_alone for one in consuls}):
+        problems |= _print_services(Site(engine_id(source.identity(), policy.host), is_alone), state.instances)
     for name, binding in sorted(state.bindings.items()):
         click.echo(f"{BINDINGS_PREFIX}{name} {encode_binding(binding)}")
     for problem in problems:
@@ -60,9 +61,9 @@ def _print_keys(settings: Settings, instances: Mapping[Key, Instance]) -> dict[s
     return problems
 
 
-def _print_services(engine: str, instances: Mapping[Key, Instance]) -> dict[str, None]:
+def _print_services(site: Site, instances: Mapping[Key, Instance]) -> dict[str, None]:
     """Print what a Consul agent would be told, and return what is wrong."""
-    registrations = register_all(instances, engine)
+    registrations = register_all(instances, site)
     for _, one in sorted(registrations.wanted.items()):
         click.echo(canonical(service_document(one.service, one.checks)))
     return dict.fromkeys(str(problem) for problem in registrations.problems)

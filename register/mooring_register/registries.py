@@ -72,11 +72,12 @@ class ConsulRegistry:
     """An agent of Consul. It has no layouts."""
 
     consul: Consul
-    name: str
+    address: ConsulAddress
 
     def writer(self, terms: Terms) -> RegistryWriter:
         """See `Registry.writer`."""
-        return ConsulWriter(self.consul.agent, self.consul.keys, self.name, terms)
+        name, is_alone = str(self.address), self.address.is_alone
+        return ConsulWriter(self.consul.agent, self.consul.keys, name, terms, is_alone=is_alone)
 
     def close(self) -> None:
         """See `Registry.close`."""
@@ -90,7 +91,7 @@ def registry_at(address: RegistryAddress, layout: str) -> Registry:
         SettingsError: a file that the address names cannot be read.
     """
     if isinstance(address, ConsulAddress):
-        return ConsulRegistry(connect_to_consul(address), str(address))
+        return ConsulRegistry(connect_to_consul(address), address)
     if address.scheme == etcd2.SCHEME:
         return Etcd2Registry(connect_to_v2(address), address, address.layout or layout)
     return EtcdRegistry(connect_to(address), address, address.layout or layout)

@@ -10,24 +10,25 @@ start at the same moment may write in turns for as long as one batch takes; then
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Final
 
 from mooring.backoff import Backoff
 from mooring.consul.agent import Agent
 from mooring.consul.keys import MIN_SESSION_SECONDS, Keys
-from mooring.errors import DescriptorError, DocumentError, InvalidInput, OwnershipLost, SessionLost, WorldError
+from mooring.errors import DocumentError, OwnershipLost, SessionLost, WorldError
 from mooring.model import Address
 from mooring.telemetry import get_logger
 from mooring.threads import keep_trying
 from mooring_register import metrics
 from mooring_register.consul_ownership import HeldHost, check, take
 from mooring_register.consul_plan import Deregistration, Found, Step, as_registered, plan_services, read_agent
-from mooring_register.consul_services import Registration, liveness, register_all
+from mooring_register.consul_services import Registration, Site, liveness, register_all
 from mooring_register.keepalive import KeepAlive
 from mooring_register.writers.consul_bindings import ConsulBindings
 from mooring_register.writers.consul_liveness import ConsulLiveness
+from mooring_register.writers.consul_problems import ConsulProblems
 from mooring_register.writers.mailbox import Delivery, Mailbox
 from mooring_register.writers.writer import Terms
 
@@ -42,12 +43,15 @@ _BATCH: Final = 100
 class ConsulWriter:
     """Writes what is delivered to it. `run` and `keep_alive.run` each belong into a thread."""
 
-    def __init__(self, agent: Agent, keys: Keys, registry: str, terms: Terms) -> None:
+    def __init__(self, agent: Agent, keys: Keys, registry: str, terms: Terms, *, is_alone: bool = False) -> None:
+        """Prepare to write; `is_alone` says that nobody else has services at that agent."""
         self.registry = registry
         self.mailbox = Mailbox()
-        self._alive = liveness(terms.claim.host, terms.claim.engine, terms.claim.ttl_seconds)
+        alive = liveness(terms.claim.host, terms.claim.engine, terms.claim.ttl_seconds, is_alone=is_alone)
+        self._alive = alive.registration
+        self._liveness = ConsulLiveness(agent, keys, alive, self._services_in_doubt)
         self.keep_alive = KeepAlive(
-            ConsulLiveness(agent, keys, self._alive.service.id, self._services_in_doubt).renew,
+            self._liveness.renew,
             registry,
             terms.claim.ttl_seconds,
             # An adopted session lives as long as its maker wanted.
@@ -59,6 +63,7 @@ class ConsulWriter:
         self._keys = keys
         self._terms = terms
         self._claim = terms.claim
+        self._site = Site(terms.claim.engine, is_alone)
         self._bindings = ConsulBindings(keys, registry, terms.claim.host)
         self._stopping = Event()
         self._lost: WorldError | None = None
@@ -70,10 +75,7 @@ class ConsulWriter:
         self._is_doubtful = True
         self._is_outdated = False
         self._read_at = 0.0
-        self._conflicts: Mapping[str, DescriptorError] = {}
-        self._refused: dict[str, tuple[Registration, DocumentError]] = {}
-        self._left_out: tuple[DescriptorError, ...] = ()
-        self._reported: set[str] = set()
+        self._problems = ConsulProblems()
         self._failing = ""
 
     def threads(self) -> Mapping[str, Callable[[], None]]:
@@ -104,7 +106,7 @@ class ConsulWriter:
             check(self._keys, self._held)
         except SessionLost:
             log.info("the session ended by itself", registry=self.registry)
-        self._agent.deregister(self._alive.service.id)
+        self._liveness.remove()
         self._keys.destroy_session(self._held.session)
 
     def ready(self) -> str | None:
@@ -116,7 +118,6 @@ class ConsulWriter:
     def state(self) -> Mapping[str, object]:
         """Return what there is to know, for people."""
         held = self._held
-        refused = [str(problem) for _, problem in list(self._refused.values())]
         return {
             "registry": self.registry,
             "holds the host": held is not None,
@@ -125,8 +126,8 @@ class ConsulWriter:
             "keys": len(self._bindings),
             "problem": self._failing,
             "keep-alive problem": self.keep_alive.failing,
-            "conflicts": [str(problem) for problem in self._conflicts.values()],
-            "left out": [*(str(problem) for problem in self._left_out), *refused],
+            "conflicts": self._problems.conflicts,
+            "left out": self._problems.left_out,
         }
 
     # Below, only the writer's own thread comes, but for `_host_lost` and `_services_in_doubt`.
@@ -175,19 +176,21 @@ class ConsulWriter:
 
     def _is_due(self) -> bool:
         """Whether the agent is to be read anew."""
-        patient = not self._conflicts and not self._refused
-        patience_seconds = self._terms.resync_seconds if patient else float(self._claim.ttl_seconds)
+        patience_seconds = self._claim.ttl_seconds if self._problems.may_pass() else self._terms.resync_seconds
         return self._is_outdated or self._terms.clock() - self._read_at >= patience_seconds
 
     def _read(self, held: HeldHost) -> None:
         self._is_outdated = False
         try:
-            self._found = read_agent(self._agent.services(), self._agent.checks())
+            checks = self._agent.checks()
+            self._found = read_agent(self._agent.services(), checks)
+            self._liveness.place(self._claim.host, checks)
             self._bindings.read(held)
         except WorldError:
             self._is_outdated = True
             raise
-        self._read_at, self._is_doubtful, self._refused = self._terms.clock(), True, {}
+        self._read_at, self._is_doubtful = self._terms.clock(), True
+        self._problems.try_again()
         # Ahead of all that follow it, and also while nobody says yet what is wanted.
         own_id = self._alive.service.id
         found = {own_id: self._found[own_id]} if own_id in self._found else {}
@@ -211,17 +214,12 @@ class ConsulWriter:
         return self._stopping.is_set() or self._lost is not None or self.mailbox.latest() is not delivery
 
     def _steps(self, delivery: Delivery) -> list[Step]:
-        registrations = register_all(delivery.instances, self._claim.engine, self._wanted)
+        registrations = register_all(delivery.instances, self._site, self._wanted)
         self._wanted = registrations.wanted
         wanted = {**registrations.wanted, self._alive.service.id: self._alive}
         plan = plan_services(wanted, self._found, self._claim.host)
-        self._left_out, self._conflicts = registrations.problems, plan.conflicts
-        self._report([*registrations.problems, *plan.conflicts.values()])
-        return [step for step in plan.steps if not self._is_refused(step)]
-
-    def _is_refused(self, step: Step) -> bool:
-        refused = self._refused.get(step.service.id)
-        return refused is not None and refused[0] == step
+        self._problems.planned(registrations.problems, plan.conflicts)
+        return [step for step in plan.steps if not self._problems.was_refused(step)]
 
     def _carry_out(self, step: Step, cause: str) -> None:
         if isinstance(step, Deregistration):
@@ -233,8 +231,7 @@ class ConsulWriter:
         try:
             self._agent.register(step.service, step.checks)
         except DocumentError as problem:
-            self._refused[step.service.id] = (step, problem)
-            self._report([problem])
+            self._problems.refused(step, problem)
         else:
             self._found[step.service.id] = as_registered(step)
             metrics.puts.labels(self.registry).inc()
@@ -253,13 +250,6 @@ class ConsulWriter:
         if self._failing != str(error):
             log.warning("the registry cannot be written to, trying again", registry=self.registry, reason=str(error))
         self._failing = str(error)
-
-    def _report(self, problems: Iterable[InvalidInput]) -> None:
-        for problem in problems:
-            if str(problem) not in self._reported:
-                self._reported.add(str(problem))
-                metrics.problems.inc()
-                log.warning("not registered", problem=str(problem))
 
 
 def _cause(step: Step, delivery: Delivery) -> str:

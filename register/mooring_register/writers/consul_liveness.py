@@ -7,12 +7,14 @@ It is told in the same words always: then nobody who watches is woken.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from mooring.consul.agent import Agent
 from mooring.consul.keys import Keys
 from mooring.errors import OwnershipLost, SessionLost, WorldError
-from mooring_register.consul_ownership import HeldHost, check
+from mooring_register import consul_ownership
+from mooring_register.consul_ownership import HeldHost
+from mooring_register.consul_services import Liveness, node_check_id
 
 
 class ConsulLiveness:
@@ -22,10 +24,10 @@ class ConsulLiveness:
     it did not.
     """
 
-    def __init__(self, agent: Agent, keys: Keys, check_id: str, forgotten: Callable[[], None]) -> None:
+    def __init__(self, agent: Agent, keys: Keys, alive: Liveness, forgotten: Callable[[], None]) -> None:
         self._agent = agent
         self._keys = keys
-        self._check_id = check_id
+        self._alive = alive
         self._forgotten = forgotten
         self._agent_answered = True
 
@@ -38,14 +40,37 @@ class ConsulLiveness:
         self._pass()
         try:
             self._keys.renew_session(held.session)
-            check(self._keys, held)
+            consul_ownership.check(self._keys, held)
         except (OwnershipLost, SessionLost) as error:
             return error
         return None
 
+    def place(self, host: str, present: Collection[str]) -> None:
+        """Have the node's check if there is to be one, and no other; `present` are the ids of the agent's checks.
+
+        Raises:
+            Unavailable: no answer.
+        """
+        check = self._alive.node_check
+        if check is not None:
+            # Again each time: its TTL may be another, and it is passing as we are here.
+            self._agent.register_check(check)
+        elif node_check_id(host) in present:
+            self._agent.deregister_check(node_check_id(host))
+
+    def remove(self) -> None:
+        """Have neither service nor check: the host is given up.
+
+        Raises:
+            Unavailable: no answer.
+        """
+        self._agent.deregister(self._alive.registration.service.id)
+        if self._alive.node_check is not None:
+            self._agent.deregister_check(self._alive.node_check.id)
+
     def _pass(self) -> None:
         answered, self._agent_answered = self._agent_answered, False
-        is_there = self._agent.report(self._check_id, "passing")
+        is_there = self._agent.report(self._alive.check_id, "passing")
         self._agent_answered = True
         if not (answered and is_there):
             self._forgotten()

@@ -19,7 +19,7 @@ UNIX_SCHEME: Final = "consul-unix://"
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8500
 _TLS_OPTIONS: Final = ("ca", "cert", "key", "tls")
-_OPTIONS: Final = ("token-file", "dc", *_TLS_OPTIONS)
+_OPTIONS: Final = ("token-file", "dc", "alive", *_TLS_OPTIONS)
 _BESIDE: Final = (("cert", "key"), ("key", "cert"))
 
 
@@ -29,7 +29,8 @@ class ConsulAddress:
 
     `endpoint` is None for an agent behind a Unix socket, whose path is then in `socket`. `token_file`, `ca`, `cert` and
     `key` are names of files, empty when not given; only variables give a `token` itself. `datacentre` is empty for the
-    agent's own. `variables` names those that something comes from (`variables.complete_consul_address`).
+    agent's own. `is_alone` says that nobody else has services there, so that what is checked may be the node's:
+    `alive=node`. `variables` names those that something comes from (`variables.complete_consul_address`).
     """
 
     endpoint: Address | None
@@ -41,6 +42,7 @@ class ConsulAddress:
     token_file: str = field(default="", repr=False)
     datacentre: str = ""
     token: str = field(default="", repr=False)
+    is_alone: bool = False
     variables: tuple[str, ...] = field(default=(), eq=False)
 
     def __str__(self) -> str:
@@ -72,6 +74,7 @@ def parse_consul_address(text: str) -> ConsulAddress:
         key=options.get("key", ""),
         token_file=options.get("token-file", ""),
         datacentre=options.get("dc", ""),
+        is_alone=options.get("alive") == "node",
     )
 
 
@@ -125,6 +128,8 @@ def _option_problems(pairs: list[tuple[str, str]]) -> Iterator[str]:
             yield f"option {name!r} needs {needed!r} beside it"
     if options.get("tls", "true") not in {"true", "false", ""}:
         yield "option 'tls' is true or false"
+    if options.get("alive", "node") not in {"service", "node", ""}:
+        yield "option 'alive' is service or node"
     uses_tls = "ca" in options or options.get("tls") == "true"
     if "ca" in options and options.get("tls") == "false":
         yield "option 'ca' means TLS, and 'tls' says no"

@@ -5,14 +5,15 @@ from attrs import evolve
 from mooring.consul.agent import CheckState, Service
 from mooring.model import Address, Instance, State
 from mooring_register.consul_plan import Deregistration, Found, Step, as_registered, plan_services, read_agent
-from mooring_register.consul_services import Registration, register_one
+from mooring_register.consul_services import Registration, Site, register_one
 
+HERE = Site("E1")
 WEB = Instance(service="web", id="a", address=Address("10.0.0.1", 80), host="h1", container="c1", name="/web.1")
 
 
 def registration(instance: Instance) -> Registration:
     """Return the registration of an instance."""
-    return register_one(instance, "E1")
+    return register_one(instance, HERE)
 
 
 def wanted(*instances: Instance) -> dict[str, Registration]:

@@ -5,8 +5,9 @@ from attrs import evolve
 
 from mooring.consul.agent import Alias, Check, Http, Ttl
 from mooring.model import Address, Instance, State
-from mooring_register.consul_services import Registration, consul_name, liveness, register_all, register_one
+from mooring_register.consul_services import Registration, Site, consul_name, liveness, register_all, register_one
 
+HERE = Site("E1")
 WEB = Instance(
     service="hello/v1",
     id="h1:web.1:80",
@@ -28,7 +29,7 @@ WEB = Instance(
 
 def registered(instance: Instance) -> Registration:
     """Return the registration of an instance of which nothing is left out."""
-    registration = register_one(instance, "E1")
+    registration = register_one(instance, HERE)
     assert registration.problems == ()
     return registration
 
@@ -73,9 +74,20 @@ def test_checks() -> None:
 def test_liveness() -> None:
     """The register itself is a service with one check, which is passing from the beginning."""
     one = liveness("h1", "E1", 15)
-    assert (one.service.id, one.service.name) == ("mooring-register:h1", "mooring-register")
-    assert [(check.probe, check.initial) for check in one.checks] == [(Ttl(15), "passing")]
-    assert one.service != liveness("h1", "E1", 20).service
+    registration = one.registration
+    assert (registration.service.id, registration.service.name) == ("mooring-register:h1", "mooring-register")
+    assert [(check.id, check.probe, check.initial) for check in registration.checks] == [
+        (one.check_id, Ttl(15), "passing")
+    ]
+    assert registration.service != liveness("h1", "E1", 20).registration.service
+
+
+def test_liveness_of_the_node() -> None:
+    """At an agent of its own the check is the node's, and no service needs an alias of it."""
+    one = liveness("h1", "E1", 15, is_alone=True)
+    assert one.node_check is not None
+    assert (one.node_check.id, one.node_check.probe, one.registration.checks) == (one.check_id, Ttl(15), ())
+    assert [type(check.probe) for check in register_one(WEB, Site("E1", is_alone=True)).checks] == [Http]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +138,7 @@ def test_name(service: str, name: str) -> None:
 )
 def test_meta_limits(attributes: dict[str, str], left_out: str, reason: str) -> None:
     """What Consul's meta does not take is left out and reported; the rest of the instance is registered."""
-    registration = register_one(evolve(WEB, attributes={**attributes, "region": "eu"}), "E1")
+    registration = register_one(evolve(WEB, attributes={**attributes, "region": "eu"}), HERE)
     assert [left_out in str(problem) and reason in str(problem) for problem in registration.problems] == [True]
     assert registration.service.meta["region"] == "eu"
     assert registration.service.meta["mooring-host"] == "h1"
@@ -134,7 +146,7 @@ def test_meta_limits(attributes: dict[str, str], left_out: str, reason: str) -> 
 
 def test_too_many_attributes() -> None:
     """Of more than Consul's meta holds, ours come first, then as many as there is room for."""
-    registration = register_one(evolve(WEB, attributes={f"a{n:02}": "1" for n in range(60)}), "E1")
+    registration = register_one(evolve(WEB, attributes={f"a{n:02}": "1" for n in range(60)}), HERE)
     assert len(registration.service.meta) == 64
     assert registration.service.meta["mooring-host"] == "h1"
     assert len(registration.problems) == 60 - (64 - 14)
@@ -142,7 +154,7 @@ def test_too_many_attributes() -> None:
 
 def test_bad_check() -> None:
     """A check that cannot be meant is reported; the instance is registered without it."""
-    registration = register_one(evolve(WEB, checks={"script": '"'}), "E1")
+    registration = register_one(evolve(WEB, checks={"script": '"'}), HERE)
     assert ["SERVICE_CHECK_SCRIPT" in str(problem) for problem in registration.problems] == [True]
     assert [type(check.probe) for check in registration.checks] == [Alias]
 
@@ -151,7 +163,7 @@ def test_taken() -> None:
     """Two instances with one id, or two services with one name in Consul: the lower has it, the other is reported."""
     same_id = evolve(WEB, service="web", id="h1:web.1:80", checks={})
     same_name = evolve(WEB, service="hello-v1", id="b", checks={})
-    found = register_all({one.key: one for one in (same_id, same_name, WEB)}, "E1")
+    found = register_all({one.key: one for one in (same_id, same_name, WEB)}, HERE)
     assert {one: reg.service.meta["mooring-service"] for one, reg in found.wanted.items()} == {
         "b": "hello-v1",
         "h1:web.1:80": "web",
@@ -164,12 +176,12 @@ def test_taken() -> None:
 def test_made_before() -> None:
     """What did not change is not worked out again; what is left out of it is told again."""
     bad = evolve(WEB, id="bad", checks={"script": '"'})
-    first = register_all({one.key: one for one in (WEB, bad)}, "E1")
+    first = register_all({one.key: one for one in (WEB, bad)}, HERE)
     changed = evolve(WEB, weight=1)
-    second = register_all({one.key: one for one in (changed, bad)}, "E1", first.wanted)
+    second = register_all({one.key: one for one in (changed, bad)}, HERE, first.wanted)
     assert second.wanted["bad"] is first.wanted["bad"]
     assert second.problems == first.problems != ()
-    assert second.wanted[WEB.id] == register_one(changed, "E1")
+    assert second.wanted[WEB.id] == register_one(changed, HERE)
 
 
 def test_nothing_unknown() -> None:

@@ -30,7 +30,9 @@ class Consul:
         self.agent = agent or MemoryAgent()
         self.keys = keys or MemoryKeys()
 
-    def writer(self, claim: Claim = CLAIM, clock: Callable[[], float] = lambda: 100.0) -> ConsulWriter:
+    def writer(
+        self, claim: Claim = CLAIM, clock: Callable[[], float] = lambda: 100.0, *, is_alone: bool = False
+    ) -> ConsulWriter:
         """Return a writer that takes its turns when it is told to."""
         terms = Terms(
             claim=claim,
@@ -39,7 +41,7 @@ class Consul:
             tokens=lambda: next(tokens),
             owner_idle_seconds=lambda: 0.0,
         )
-        return ConsulWriter(self.agent, self.keys, "consul://memory", terms)
+        return ConsulWriter(self.agent, self.keys, "consul://memory", terms, is_alone=is_alone)
 
     def ours(self) -> dict[str, Service]:
         """Return the services that the agent has, but for that of the register itself."""
@@ -153,6 +155,45 @@ def test_alive() -> None:
     consul.advance(15)
     assert (consul.status("a"), consul.status("b")) == ("critical", "critical")
     assert set(consul.ours()) == {"a", "b"}
+
+
+NODE_CHECK = "mooring-register-node:h1"
+
+
+def test_alive_by_the_node() -> None:
+    """At an agent of its own one check of the node stands for all services, and comes back when it was lost."""
+    consul = Consul()
+    one = consul.writer(is_alone=True)
+    turn(one, WEB)
+    assert {state.id: (state.status, state.service_id) for state in consul.agent.checks().values()} == {
+        NODE_CHECK: ("passing", "")
+    }
+    for _ in range(4):
+        consul.advance(5)
+        one.keep_alive.beat()
+    assert consul.agent.checks()[NODE_CHECK].status == "passing"
+    consul.agent.advance(15)
+    assert consul.agent.checks()[NODE_CHECK].status == "critical"
+    consul.agent.lose()
+    one.keep_alive.beat()
+    one.turn()
+    assert consul.agent.checks()[NODE_CHECK].status == "passing"
+
+
+def test_alive_by_the_node_no_more() -> None:
+    """The node's check goes with the host, and when another choice is made: it would make all services critical."""
+    consul = Consul()
+    one = consul.writer(is_alone=True)
+    turn(one, WEB)
+    other = consul.writer()
+    turn(other, WEB)
+    assert NODE_CHECK not in consul.agent.checks()
+    assert consul.status("a") == "passing"
+    third = consul.writer(is_alone=True)
+    turn(third)
+    third.stop()
+    third.retire()
+    assert consul.agent.checks() == {}
 
 
 def test_others_are_left_alone() -> None:

@@ -1,0 +1,64 @@
+"""What a writer to Consul has to tell of: what was left out, what another holds, what the agent refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mooring.errors import DescriptorError, DocumentError, InvalidInput
+from mooring.telemetry import get_logger
+from mooring_register import metrics
+from mooring_register.consul_plan import Step
+from mooring_register.consul_services import Registration
+
+log = get_logger()
+
+
+class ConsulProblems:
+    """Each is logged and counted when it is new; those that are now are for people."""
+
+    def __init__(self) -> None:
+        self._left_out: tuple[DescriptorError, ...] = ()
+        self._conflicts: Mapping[str, DescriptorError] = {}
+        self._refused: dict[str, tuple[Registration, DocumentError]] = {}
+        self._reported: set[str] = set()
+
+    @property
+    def conflicts(self) -> list[str]:
+        """Which ids others hold."""
+        return [str(problem) for problem in self._conflicts.values()]
+
+    @property
+    def left_out(self) -> list[str]:
+        """What has no place in Consul, and what the agent refused."""
+        refused = (problem for _, problem in list(self._refused.values()))
+        return [str(problem) for problem in (*self._left_out, *refused)]
+
+    def may_pass(self) -> bool:
+        """Whether some are there that another look at the agent may prove to be gone."""
+        return bool(self._conflicts or self._refused)
+
+    def planned(self, left_out: tuple[DescriptorError, ...], conflicts: Mapping[str, DescriptorError]) -> None:
+        """Note what a plan could not take up."""
+        self._left_out, self._conflicts = left_out, conflicts
+        for problem in (*left_out, *conflicts.values()):
+            self._report(problem)
+
+    def refused(self, step: Registration, problem: DocumentError) -> None:
+        """Note what the agent refused."""
+        self._refused[step.service.id] = (step, problem)
+        self._report(problem)
+
+    def was_refused(self, step: Step) -> bool:
+        """Whether the agent refused just that, since `try_again`."""
+        refused = self._refused.get(step.service.id)
+        return refused is not None and refused[0] == step
+
+    def try_again(self) -> None:
+        """Forget what the agent refused: it may have been told otherwise."""
+        self._refused = {}
+
+    def _report(self, problem: InvalidInput) -> None:
+        if str(problem) not in self._reported:
+            self._reported.add(str(problem))
+            metrics.problems.inc()
+            log.warning("not registered", problem=str(problem))
