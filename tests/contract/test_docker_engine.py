@@ -18,7 +18,11 @@ from mooring_register.docker_address import parse_docker_address
 from mooring_register.docker_engine import DockerEngine
 from mooring_register.engine import DockerEvent, Engine
 from mooring_register.memory_engine import MemoryEngine
+from tests.containers.systems import ensure_engine
+from tests.engines import KEPT, copy_images, engines
+from tests.engines import Engine as RealEngine
 from tests.http_engine import HttpEngine
+from tests.machines import ADDRESSES, Machine, switch
 from tests.waiting import wait_until
 
 DEADLINE_SECONDS = 20.0
@@ -76,10 +80,10 @@ class HttpBench(Bench):
 class DockerBench(Bench):
     """A real engine; containers that a test leaves behind are removed."""
 
-    def __init__(self, image: str) -> None:
-        self.engine = DockerEngine(parse_docker_address(ADDRESS))
+    def __init__(self, image: str, address: str) -> None:
+        self.engine = DockerEngine(parse_docker_address(address))
         self._image = image
-        self._client = docker.DockerClient(base_url=ADDRESS)
+        self._client = docker.DockerClient(base_url=address)
         self._made: list[str] = []
 
     def run(self, name: str, labels: dict[str, str], environment: dict[str, str]) -> str:
@@ -117,16 +121,35 @@ def http_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpEngine
         yield served
 
 
-@pytest.fixture(params=["memory", "http", pytest.param("docker", marks=pytest.mark.docker)])
+@pytest.fixture(scope="module")
+def later_engine(tmp_path_factory: pytest.TempPathFactory, whoami_image: str) -> Iterator[str]:
+    """Run the engine of a later Debian than this machine's once for all tests, and give its address."""
+    with switch() as between:
+        machine = Machine(between, "later", ADDRESSES[0], tmp_path_factory.mktemp("later"), KEPT)
+        engine = RealEngine(machine, root=ensure_engine())
+        with engines(engine):
+            copy_images([whoami_image], [engine])
+            yield engine.address
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        "http",
+        pytest.param("docker", marks=pytest.mark.docker),
+        pytest.param("later", marks=[pytest.mark.docker, pytest.mark.machines]),
+    ]
+)
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    """Give the twin, then the twin behind HTTP, then a real engine."""
+    """Give the twin, then the twin behind HTTP, then this machine's engine, then one of a later version."""
     if request.param == "memory":
         yield MemoryBench()
         return
     if request.param == "http":
         yield HttpBench(request.getfixturevalue("http_engine"))
         return
-    one = DockerBench(request.getfixturevalue("whoami_image"))
+    address = ADDRESS if request.param == "docker" else request.getfixturevalue("later_engine")
+    one = DockerBench(request.getfixturevalue("whoami_image"), address)
     yield one
     one.close()
 
@@ -220,10 +243,12 @@ def test_stopping(bench: Bench, heard: Heard, namespace: str) -> None:
     """A stop is the stop signal and then the death, in this order, and the container runs no more."""
     container = bench.run(namespace, {}, {})
     bench.act("stop", container)
-    told = heard.wait_for(container, "stop")
+    heard.wait_for(container, "stop")
+    told = heard.wait_for(container, "die")
     actions = [event.action for event in told]
-    order = ["connect", "start", "kill", "die", "disconnect", "stop"]
-    assert [actions.index(action) for action in order] == sorted(actions.index(action) for action in order)
+    # Engines before 23 say `die` before they clean up, later ones after that.
+    for order in (["connect", "start", "kill", "die"], ["kill", "disconnect", "stop"]):
+        assert [actions.index(action) for action in order] == sorted(actions.index(action) for action in order)
     assert next(event.attributes["signal"] for event in told if event.action == "kill") == "15"
     assert int(next(event.attributes["exitCode"] for event in told if event.action == "die")) >= 0
     assert [event.time_nano for event in told] == sorted(event.time_nano for event in told)
