@@ -37,6 +37,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # What a thread of a test logs after its capture has ended would stand between the dots.
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
+# What people have told other systems is no part of a test. Docker's variables are: they say where the engine is.
+for variable in [name for name in os.environ if name in {"HOST_IP", "ETCD_HOST"} or name.startswith("CONSUL_")]:
+    del os.environ[variable]
+
 MEASURED = "measured"
 
 _numbers = itertools.count(1)
