@@ -12,7 +12,7 @@ from typing import TypeAlias
 from attrs import evolve, frozen
 
 from mooring.consul.agent import Check, CheckState, Service
-from mooring.errors import DescriptorError
+from mooring.errors import DescriptorError, IdTaken
 from mooring_register.consul_services import HOST, REASON, Registration, maintenance_id, others_maintenance
 
 
@@ -114,4 +114,4 @@ def _conflict(registration: Registration, held: Service, host: str) -> Descripto
     where = (instance.name.removeprefix("/") or str(instance.address)) if instance else registration.service.name
     who = f"host {held.meta[HOST]!r}" if HOST in held.meta else "somebody who does not say who"
     what = f"id {registration.service.id!r}"
-    return DescriptorError(f"{where}: {what}", f"held by {who} in service {held.name!r}, this is host {host!r}")
+    return IdTaken(f"{where}: {what}", f"held by {who} in service {held.name!r}, this is host {host!r}")

@@ -125,7 +125,7 @@ class ConsulWriter:
             "services": len(self._wanted),
             "keys": len(self._bindings),
             "problem": self._failing,
-            "keep-alive problem": self.keep_alive.failing,
+            **self.keep_alive.state(),
             "conflicts": self._problems.conflicts,
             "left out": self._problems.left_out,
         }

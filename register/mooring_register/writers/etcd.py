@@ -15,7 +15,7 @@ from functools import partial
 from threading import Event
 
 from mooring.backoff import Backoff
-from mooring.errors import DescriptorError, DocumentError, LeaseLost, OwnershipLost, WorldError
+from mooring.errors import DescriptorError, DocumentError, IdTaken, LeaseLost, OwnershipLost, WorldError
 from mooring.etcd.store import Committed, KeyValue, Refused, Store
 from mooring.model import Instance
 from mooring.telemetry import get_logger
@@ -253,7 +253,7 @@ class EtcdWriter:
             who = self._holder(known) or "somebody who does not say who"
             where = f"{change.instance.name.removeprefix('/') or change.instance.address}: id {change.instance.id!r}"
             reason = f"held by {who} in service {change.instance.service!r}, this is host {self._claim.host!r}"
-            problem = DescriptorError(where, reason)
+            problem = IdTaken(where, reason)
             self._conflicts = {**self._conflicts, change.key: problem}
             self._report(problem)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from mooring.errors import DescriptorError, DocumentError
+from mooring.errors import DescriptorError, DocumentError, IdTaken
 from mooring.etcd.store import NO_LEASE, Put
 from mooring.etcd2.store import Keys, Node
 from mooring.keys import KEYS_PREFIX
@@ -166,7 +166,7 @@ class Instances:
         who = self._holder(found)
         where = f"{instance.name.removeprefix('/') or instance.address}: id {instance.id!r}"
         reason = f"held by {who} in service {instance.service!r}, this is host {self._host.name!r}"
-        self.conflicts[found.key] = DescriptorError(where, reason)
+        self.conflicts[found.key] = IdTaken(where, reason)
         self._report(self.conflicts[found.key])
 
     def _holder(self, found: Node) -> str:
@@ -182,4 +182,5 @@ class Instances:
         if str(problem) not in self._reported:
             self._reported.add(str(problem))
             metrics.problems.inc()
+            metrics.skipped.labels(problem.kind).inc()
             log.warning("not registered", problem=str(problem))
