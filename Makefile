@@ -31,6 +31,9 @@ imports: install  ## import-linter: who may import whom
 cover: install  ## all tests, with branch coverage; those that need the machine to themselves come last, one by one
 	$(BIN)/pytest --cov --numprocesses 4 --dist loadfile --durations 12 -m "not alone" && $(BIN)/pytest --durations 6 -m alone
 
+bench-consul: install  ## have 10 000 services in one Consul agent stay alive, which takes some minutes (SERVICES=NUMBER)
+	MOORING_TEST_CONSUL_SERVICES=$(or $(SERVICES),10000) $(BIN)/pytest tests/integration/test_register_consul_many.py
+
 images: $(IMAGES:%=image-%)  ## build the five images: mooring-register, -discover, -proxy, -etcd, -redis
 
 up: build/authorities.pem  ## build and start the stack, or bring it up to date (DEMO=1: with something to try; JOIN=HOST:PORT: with another host's etcd)
@@ -51,7 +54,7 @@ constraints: install  ## pin anew what constraints.txt pins: newest versions, wi
 clean:  ## remove what the other targets made
 	rm -rf .venv build .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache $(OURS:=/*.egg-info)
 
-.PHONY: help install demo test check lint types imports cover images up down ps logs constraints clean
+.PHONY: help install demo test check lint types imports cover bench-consul images up down ps logs constraints clean
 
 # pip and setuptools first: what is only to be had as source is built with the pinned ones, not with some others.
 $(INSTALLED): constraints.txt $(OURS:=/pyproject.toml)

@@ -13,13 +13,17 @@ TTL_SECONDS = 3
 
 
 class ConsulHost:
-    """An agent, a host's name, and a static file; registers are started on them and ended at the end."""
+    """An agent, a host's name, and a static file; registers are started on them and ended at the end.
+
+    `query` is what the address of the registry ends in.
+    """
 
     def __init__(self, consul: ConsulServer, directory: Path, name: str) -> None:
         self.consul = consul
         self.name = name
         self.directory = directory
         self.file = directory / "static.yaml"
+        self.query = ""
         self.parts: list[Part] = []
 
     def declare(self, *entries: Mapping[str, Any] | int) -> None:
@@ -32,7 +36,8 @@ class ConsulHost:
 
     def register(self, *options: str) -> Part:
         """Start a register of the file."""
-        where = ["--registry", f"consul://{self.consul.address}", "--host", self.name, "--ttl", str(TTL_SECONDS)]
+        registry = f"consul://{self.consul.address}{self.query}"
+        where = ["--registry", registry, "--host", self.name, "--ttl", str(TTL_SECONDS)]
         part = Part(
             self.directory / f"register-{len(self.parts) + 1}",
             "register",
