@@ -61,4 +61,5 @@ class ConsulProblems:
         if str(problem) not in self._reported:
             self._reported.add(str(problem))
             metrics.problems.inc()
+            metrics.skipped.labels(problem.kind).inc()
             log.warning("not registered", problem=str(problem))
