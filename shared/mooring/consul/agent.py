@@ -85,7 +85,7 @@ class Alias:
     Critical where there is no such service. An agent sees at once how the other's checks change, but only within a
     minute that it was deregistered, or how the node's change: whoever means all aliases to fail now makes a check of
     the other fail. For each alias an agent of 1.8 looks through all of its checks, at each change and once a minute: a
-    few thousand keep it from answering for seconds at a time, where as many `Ttl` or none cost next to nothing.
+    few thousand keep it from answering for seconds at a time, where as many `Ttl` cost no more than their reports.
     """
 
     service_id: str
