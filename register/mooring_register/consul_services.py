@@ -126,13 +126,16 @@ def register_all(
 ) -> Registrations:
     """Return what instances come to. Of two with one id, or two services with one name there, the lower key has it.
 
-    What was made `before` of the very same instances is taken over.
+    What is down has no place there, as nobody is to be led to it. What was made `before` of the very same instances is
+    taken over.
     """
     made = before or {}
     wanted: dict[str, Registration] = {}
     problems: list[DescriptorError] = []
     named: dict[str, str] = {}
     for _, instance in sorted(instances.items()):
+        if instance.state is State.DOWN:
+            continue
         held = wanted.get(instance.id)
         name = consul_name(instance.service)
         if held is not None and held.instance is not None:

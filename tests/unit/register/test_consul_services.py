@@ -173,6 +173,11 @@ def test_taken() -> None:
     ]
 
 
+def test_down() -> None:
+    """What is down is no service, whatever else is to be told of it."""
+    assert register_all({WEB.key: evolve(WEB, state=State.DOWN)}, HERE).wanted == {}
+
+
 def test_made_before() -> None:
     """What did not change is not worked out again; what is left out of it is told again."""
     bad = evolve(WEB, id="bad", checks={"script": '"'})
