@@ -19,6 +19,9 @@ from mooring.keys import NAME_MOST_BYTES
 from mooring.model import parse_port
 from mooring.selector import Selector, parse_selector
 
+# Far more than anybody asks for, and far less than an etcd takes at once.
+WISH_MOST_BYTES: Final = 16_384
+
 _PROTOCOLS: Final = ("tcp", "udp")
 
 
@@ -40,6 +43,8 @@ def parse_wish(where: str, text: str) -> Wish:
     """
     if not text.isprintable():
         raise BindingError(where, "has a character that cannot be printed")
+    if len(text.encode()) > WISH_MOST_BYTES:
+        raise BindingError(where, f"is over {WISH_MOST_BYTES} bytes long")
     name, *sections = text.split(";")
     if not sections:
         raise BindingError(where, "expected NAME;PORT, there is no ';'")

@@ -22,6 +22,12 @@ from mooring_register.words import PortDescriptor, Said, check_spelling, describ
 _LABEL = re.compile(
     r"SERVICE_(?:(?P<first>[0-9]+)(?:-(?P<last>[0-9]+))?_(?:(?P<proto>(?i:tcp|udp))_)?)?(?P<word>.+)", re.DOTALL
 )
+# Far more than anybody says, and far less than an etcd or a Consul takes at once.
+LABEL_MOST_BYTES: Final = 16_384
+LABELS_MOST_BYTES: Final = 65_536
+
+# What these are worth does not end up in a document as it is, and leaving one out would register what should not be.
+_DECIDING: Final = frozenset({"name", "id", "ignore"})
 _IP_VERSIONS: Final = {"_ipv4": 4, "_ipv6": 6}
 
 
@@ -85,7 +91,28 @@ def read_descriptor(container: str, labels: Mapping[str, str], environment: Mapp
     variables = [Said(name, value, is_variable=True) for name, value in sorted(environment.items())]
     sayings = _sort(container, variables, problems)
     sayings |= _sort(container, [Said(name, value) for name, value in sorted(labels.items())], problems)
-    return Descriptor(container, sayings, tuple(problems))
+    return Descriptor(container, _within_bounds(container, sayings, problems), tuple(problems))
+
+
+def _within_bounds(
+    container: str, sayings: Mapping[tuple[Scope, str], Said], problems: list[DescriptorError]
+) -> dict[tuple[Scope, str], Said]:
+    """Leave out what is too much: no registry takes documents of any size. What decides who is registered stays."""
+    kept, more = {}, LABELS_MOST_BYTES
+    for (scope, word), said in sorted(sayings.items(), key=lambda one: (not is_ours(one[0][1]), one[1].label)):
+        size = 0 if word in _DECIDING else _bytes_of(said)
+        if size > LABEL_MOST_BYTES:
+            problems.append(problem(container, said, f"it is over {LABEL_MOST_BYTES} bytes long"))
+        elif size > more:
+            problems.append(problem(container, said, f"with it, all that is said is over {LABELS_MOST_BYTES} bytes"))
+        else:
+            kept[scope, word] = said
+            more -= size
+    return kept
+
+
+def _bytes_of(said: Said) -> int:
+    return len((said.label + said.value).encode())
 
 
 def describe_port(descriptor: Descriptor, spot: Spot, unsaid: Mapping[str, Said] | None = None) -> PortDescriptor:

@@ -72,6 +72,7 @@ def test_marathon_path() -> None:
         ("x;80;A=\ud800", "cannot be printed"),
         ("x;80;A=\n", "cannot be printed"),
         ("é" * 128 + ";80", "over 255 bytes"),
+        ("x;80;A=" + "é" * 8192, "is over 16384 bytes long"),
     ],
 )
 def test_what_cannot_be_meant(text: str, reason: str) -> None:

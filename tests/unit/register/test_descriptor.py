@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring_register.descriptor import NO_PORT, Spot, describe_port, read_descriptor, spoken_of_in_vain
+from mooring_register.descriptor import (
+    LABEL_MOST_BYTES,
+    NO_PORT,
+    Spot,
+    describe_port,
+    read_descriptor,
+    spoken_of_in_vain,
+)
 from mooring_register.words import PortDescriptor
 from tests.unit.register.describing import described
 
@@ -159,6 +166,32 @@ def test_half_a_character() -> None:
     descriptor = read_descriptor("web.1", {"SERVICE_X": "\ud800", "SERVICE_Y\udfff": "", "SERVICE_Z": "z"}, {})
     assert [problem.reason for problem in descriptor.problems] == ["it has half a character"] * 2
     assert describe_port(descriptor, Spot(80)).attributes == {"z": "z"}
+
+
+def test_too_long_a_label() -> None:
+    """A label that no document should hold is a problem, and the others count."""
+    descriptor = read_descriptor("web.1", {"SERVICE_X": "é" * (LABEL_MOST_BYTES // 2), "SERVICE_Z": "z"}, {})
+    assert [problem.reason for problem in descriptor.problems] == ["it is over 16384 bytes long"]
+    assert describe_port(descriptor, Spot(80)).attributes == {"z": "z"}
+
+
+def test_too_many_labels() -> None:
+    """Of labels that together are too much for a document some are left out, attributes first, each is told."""
+    labels = {f"SERVICE_A{number:02}": "x" * 8000 for number in range(10)}
+    descriptor = read_descriptor("web.1", {**labels, "SERVICE_TAGS": "t" * 8000}, {})
+    said = describe_port(descriptor, Spot(80))
+    assert [*said.attributes] == [f"a{number:02}" for number in range(7)]
+    assert said.tags == ("t" * 8000,)
+    assert {problem.reason for problem in descriptor.problems} == {"with it, all that is said is over 65536 bytes"}
+    assert len(descriptor.problems) == 3
+
+
+def test_what_decides_is_never_left_out() -> None:
+    """However long it is, a label that says who is not to be registered, or not under this name, counts."""
+    long = "x" * (LABEL_MOST_BYTES + 1)
+    assert described(80, {"SERVICE_IGNORE": long}).ignored_by == "SERVICE_IGNORE"
+    assert not described(80, {"SERVICE_NAME": long}).is_usable
+    assert not described(80, {"SERVICE_ID": long}).is_usable
 
 
 def test_spoken_of_in_vain() -> None:
