@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import DockerException, NotFound
 
 from mooring.errors import Unavailable
 from mooring_register.containers import Inspected, parse_time
@@ -79,8 +79,8 @@ class DockerEngine:
         except NotFound:
             raise _Absent from None
         except FAILURES as error:
-            if not isinstance(error, APIError):
-                self._forget()
+            # Also after an answer: an engine that was exchanged may not speak the version that the last one did.
+            self._forget()
             if is_about_what_was_asked(error):
                 raise _NotAnswered(f"{self._address}: {reason_of(error)}") from None
             raise self._unavailable(error) from None
