@@ -75,6 +75,11 @@ class _Containers:
         with self._lock:
             return b"[%s]" % b",".join(self._listed.values())
 
+    def ended(self) -> bytes:
+        """Return what `docker ps --all --filter status=exited` is answered."""
+        codes = self.twin.exited()
+        return json.dumps([{"Id": one, "Status": f"Exited ({codes[one]}) 2 minutes ago"} for one in codes]).encode()
+
     def inspected(self, container_id: str) -> bytes | None:
         """Return what `docker inspect` is answered; None for no such container."""
         with self._lock:
@@ -119,6 +124,12 @@ def _event(event: DockerEvent) -> bytes:
     return json.dumps(said).encode() + b"\n"
 
 
+def _nanoseconds(text: str) -> int:
+    """Read a time as Docker takes it: seconds, and after the point nine digits."""
+    seconds, _, nanoseconds = text.partition(".")
+    return int(seconds) * 10**9 + int(nanoseconds or 0)
+
+
 class _Connection(socketserver.StreamRequestHandler):
     """One connection of a client, kept for as many requests as it likes."""
 
@@ -136,13 +147,17 @@ class _Connection(socketserver.StreamRequestHandler):
 
     def _answer(self, method: str, target: Any, body: bytes) -> None:  # noqa: ANN401 -- a split address
         path, containers = _VERSION.sub("", target.path), self.server.containers
-        if path == "/events":
-            self._stream(parse_qs(target.query)["since"][0])
+        query = parse_qs(target.query)
+        if path == "/events" and "until" in query:
+            signals = containers.twin.signals(_nanoseconds(query["since"][0]), _nanoseconds(query["until"][0]))
+            self._send(b"".join(map(_event, signals)))
+        elif path == "/events":
+            self._stream(query["since"][0])
         elif found := _INSPECT.fullmatch(path):
             time.sleep(INSPECTION_SECONDS)
             self._send(containers.inspected(found["id"]))
         elif path == "/containers/json":
-            self._send(containers.listed())
+            self._send(containers.ended() if query.get("all") == ["1"] else containers.listed())
         elif path == "/version":
             self._send(json.dumps({"ApiVersion": "1.41", "Version": "20.10"}).encode())
         elif path == "/info":
@@ -161,8 +176,7 @@ class _Connection(socketserver.StreamRequestHandler):
         self.wfile.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
     def _stream(self, since: str) -> None:
-        seconds, _, nanoseconds = since.partition(".")
-        events = self.server.containers.twin.events(int(seconds) * 10**9 + int(nanoseconds or 0))
+        events = self.server.containers.twin.events(_nanoseconds(since))
         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
         for event in events:
             chunk = _event(event)

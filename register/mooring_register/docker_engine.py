@@ -23,6 +23,7 @@ from mooring_register.docker_address import DockerAddress
 from mooring_register.docker_client import FAILURES, DockerClient, is_about_what_was_asked, reason_of
 from mooring_register.engine import ACTIONS, DockerEvent, Events, Identity, Summary, Unanswered
 
+_EXITED = re.compile(r"Exited \((?P<code>[0-9]+)\)")
 _HEALTH = re.compile(r"\((?P<health>[^)]*)\)")
 _ADDRESSES: Final = ("IPAddress", "GlobalIPv6Address")
 _NANOSECONDS: Final = 10**9
@@ -47,6 +48,19 @@ class DockerEngine:
         answer = self._ask(lambda client: client.containers(all=False))
         return tuple(Summary(one["Id"], fingerprint(one)) for one in answer)
 
+    def exited(self) -> Mapping[str, int]:
+        """See `Engine.exited`."""
+        answer = self._ask(lambda client: client.containers(all=True, filters={"status": ["exited"]}))
+        codes = {one["Id"]: _EXITED.match(one.get("Status") or "") for one in answer}
+        return {container_id: int(code["code"]) for container_id, code in codes.items() if code is not None}
+
+    def signals(self, since_nano: int, until_nano: int) -> tuple[DockerEvent, ...]:
+        """See `Engine.signals`."""
+        filters = {"type": ["container"], "event": ["kill"]}
+        since, until = _seconds(since_nano), _seconds(until_nano)
+        events = self._ask(lambda client: [*client.events(since, until, filters=filters, decode=True)])
+        return tuple(event for event in map(read_event, events) if event is not None)
+
     def inspect(self, container_id: str) -> Inspected | None:
         """See `Engine.inspect`."""
         try:
@@ -61,13 +75,10 @@ class DockerEngine:
 
     def events(self, since_nano: int) -> Events:
         """See `Engine.events`."""
-        # Seconds as a float lose the event: nanoseconds do not fit.
-        seconds, nanoseconds = divmod(since_nano, _NANOSECONDS)
-        since: Any = f"{seconds}.{nanoseconds:09d}"
         filters = {"type": ["container", "network"], "event": list(ACTIONS)}
         client = self._connect()
         try:
-            stream = client.events(since=since, filters=filters, decode=True)
+            stream = client.events(since=_seconds(since_nano), filters=filters, decode=True)
         except FAILURES as error:
             client.close()
             raise self._unavailable(error) from None
@@ -142,6 +153,12 @@ class _DockerEvents:
         except (OSError, AttributeError):
             # It looks for the socket inside of the response, and does not find it when that has ended.
             return
+
+
+def _seconds(nanoseconds: int) -> Any:  # noqa: ANN401 -- the stubs know neither this form nor another that is exact
+    """Return a time as Docker takes it. Seconds as a float would lose the event: nanoseconds do not fit."""
+    seconds, rest = divmod(nanoseconds, _NANOSECONDS)
+    return f"{seconds}.{rest:09d}"
 
 
 def read_event(document: Mapping[str, Any]) -> DockerEvent | None:

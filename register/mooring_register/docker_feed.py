@@ -28,15 +28,17 @@ from mooring.telemetry import get_logger
 from mooring.threads import keep_trying
 from mooring_register import metrics
 from mooring_register.containers import DEFAULT_BINDING_PREFIX, Container, read_container
-from mooring_register.docker_hints import Connected, Hint, superseded_left_out
+from mooring_register.docker_hints import Connected, Hint, cause_of, signalled, superseded_left_out
 from mooring_register.engine import DockerEvent, Engine, Events, Unanswered
 from mooring_register.observations import Died, Gone, Inspected, Listed, Lost, Observation, Signalled
 from mooring_register.silences import Silences
 
 log = get_logger()
 
-# At start this much of the past is replayed: a stop signal sent while no register ran still drains its container.
+# At start this much of the past is replayed: what happened while no register ran has its cause.
 _REPLAYED_NANOSECONDS: Final = 30 * 10**9
+# Signals are older: a container may have been given minutes to end, and drains until then, whoever restarts.
+_SIGNALS_NANOSECONDS: Final = 600 * 10**9
 _FULL_ROUND_SECONDS: Final = 600.0
 # Docker may publish a container's ports a moment after its start; some are never published (a network without).
 _PENDING_LOOKS: Final = 6
@@ -45,16 +47,6 @@ _PENDING_FIRST_SECONDS: Final = 0.1
 _SHORTEST_SUBSCRIPTION_SECONDS: Final = 1.0
 # A listing may still show a container whose death was told; by then it does so no more.
 _AFTER_DEATH_SECONDS: Final = 2.0
-
-CAUSES: Final = {
-    "start": "started",
-    "unpause": "unpaused",
-    "health_status: healthy": "healthy",
-    "rename": "renamed",
-    "connect": "network connected",
-    "disconnect": "network disconnected",
-    "update": "updated",
-}
 
 
 @frozen
@@ -80,8 +72,10 @@ class DockerFeed:
         resync_seconds: float,
         clock: Callable[[], float],
         binding_prefix: str = DEFAULT_BINDING_PREFIX,
+        lists_exited: bool = False,
     ) -> None:
         self._engine = engine
+        self._lists_exited = lists_exited
         self._observe = observe
         self._resync_seconds = resync_seconds
         self._clock = clock
@@ -97,6 +91,8 @@ class DockerFeed:
         self._inspected_at: dict[str, float] = {}
         self._running: set[str] = set()
         self._pending: list[_LookAgain] = []
+        self._signals: tuple[Signalled, ...] = ()
+        self._out_of_memory: set[str] = set()
         self._silences = Silences()
         self.heard_at: float | None = None
 
@@ -117,12 +113,15 @@ class DockerFeed:
         keep_trying(self._follow_once, stopping=self._stopping, backoff=Backoff(0.2, 5.0), failed=self._lost)
 
     def _follow_once(self) -> None:
-        if self._seen_nano is None:
-            self._seen_nano = int(self._engine.identity().now * 1e9) - _REPLAYED_NANOSECONDS
-        self._events = self._engine.events(self._seen_nano)
+        since, signals = self._seen_nano, tuple[DockerEvent, ...]()
+        if since is None:
+            now = int(self._engine.identity().now * 1e9)
+            since, signals = now - _REPLAYED_NANOSECONDS, self._engine.signals(now - _SIGNALS_NANOSECONDS, now)
+        self._events = self._engine.events(since)
+        self._seen_nano = since
         began = self._clock()
         metrics.subscriptions.inc()
-        self._hints.put(Connected())
+        self._hints.put(Connected(tuple(map(signalled, signals))))
         for event in self._events:
             if self._is_repeated(event):
                 continue
@@ -175,7 +174,8 @@ class DockerFeed:
         """
         for hint in hints:
             match hint:
-                case Connected():
+                case Connected(signals):
+                    self._signals += signals
                     self._list(everything=not self._connected)
                     self._connected = True
                 case Lost():
@@ -200,19 +200,28 @@ class DockerFeed:
         return superseded_left_out(hints)
 
     def _look_into(self, event: DockerEvent) -> None:
-        if event.action == "kill":
-            self._observe(Signalled(event.container_id, event.attributes.get("signal", ""), event.at))
-            return
-        if event.action == "die":
-            self._running.discard(event.container_id)
-            self._silences.end(event.container_id)
-            self._observe(Died(event.container_id, int(event.attributes.get("exitCode") or 0), event.at))
-            self._pending.append(_LookAgain(event.container_id, self._clock() + _AFTER_DEATH_SECONDS, _PENDING_LOOKS))
-            return
-        # Asked about a container that is starting or ending, Docker answers when it has done with that, a third of a
-        # second later, and the news of all others would wait.
-        if event.action == "start" or event.container_id in self._running:
-            self._inspect(event.container_id, CAUSES.get(event.action, "updated"), event.at)
+        match event.action:
+            case "kill":
+                self._observe(signalled(event))
+            case "oom":
+                self._out_of_memory.add(event.container_id)
+            case "die":
+                self._die(event.container_id, event)
+            case "destroy":
+                self._observe(Gone(event.container_id, event.at))
+            case action:
+                # Asked about a container that is starting or ending, Docker answers when it has done with that, a third
+                # of a second later, and the news of all others would wait.
+                if action == "start" or event.container_id in self._running:
+                    self._inspect(event.container_id, cause_of(event), event.at)
+
+    def _die(self, container_id: str, event: DockerEvent) -> None:
+        exit_code = int(event.attributes.get("exitCode") or 0)
+        self._running.discard(container_id)
+        self._silences.end(container_id)
+        self._observe(Died(container_id, exit_code, event.at, container_id in self._out_of_memory))
+        self._out_of_memory.discard(container_id)
+        self._pending.append(_LookAgain(container_id, self._clock() + _AFTER_DEATH_SECONDS, _PENDING_LOOKS))
 
     def _inspect(self, container_id: str, cause: str, at: float, look: int = 0) -> None:
         try:
@@ -267,8 +276,10 @@ class DockerFeed:
         asked = listed.keys() if everything else differing | self._longest_unseen(listed.keys())
         # What ended is asked too: only the engine knows with which exit code.
         answers = list(self._answers(asked | ended))
+        exited = self._engine.exited() if self._lists_exited else {}
         now = self._clock()
-        self._observe(Listed(frozenset(listed), tuple(answers), now))
+        self._observe(Listed(frozenset(listed), tuple(answers), now, self._signals, exited))
+        self._signals = ()
         metrics.last_reconcile.set(now)
         self._fingerprints, self._listed_at = listed, now
         self._running &= listed.keys()
@@ -287,14 +298,3 @@ class DockerFeed:
         ordered = sorted(ids, key=lambda one: self._inspected_at.get(one, 0.0))
         share = min(1.0, max(0.0, (self._clock() - self._listed_at) / _FULL_ROUND_SECONDS))
         return set(ordered[: math.ceil(len(ordered) * share)])
-
-
-def list_once(engine: Engine, at: float, binding_prefix: str = DEFAULT_BINDING_PREFIX) -> Listed:
-    """Return everything that runs, without following what happens then.
-
-    Raises:
-        Unavailable: the engine does not answer.
-    """
-    listed = frozenset(one.id for one in engine.running())
-    documents = [engine.inspect(one) for one in sorted(listed)]
-    return Listed(listed, tuple(read_container(one, binding_prefix) for one in documents if one is not None), at)

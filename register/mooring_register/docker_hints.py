@@ -7,14 +7,26 @@ from typing import Final, TypeAlias
 from attrs import frozen
 
 from mooring_register.engine import DockerEvent
-from mooring_register.observations import Lost
+from mooring_register.observations import Lost, Signalled
 
-_NEVER_SUPERSEDED: Final = frozenset({"kill", "die", "start"})
+_CAUSES: Final = {
+    "start": "started",
+    "unpause": "unpaused",
+    "health_status: healthy": "healthy",
+    "rename": "renamed",
+    "connect": "network connected",
+    "disconnect": "network disconnected",
+    "update": "updated",
+}
+
+_NEVER_SUPERSEDED: Final = frozenset({"kill", "oom", "die", "start", "destroy"})
 
 
 @frozen
 class Connected:
-    """The subscription stands: list now, and nothing is missed."""
+    """The subscription stands: list now, and nothing is missed. `signals` were sent before that."""
+
+    signals: tuple[Signalled, ...] = ()
 
 
 Hint: TypeAlias = DockerEvent | Connected | Lost
@@ -37,3 +49,13 @@ def superseded_left_out(hints: list[Hint]) -> list[Hint]:
             asked.clear()
         kept.append(hint)
     return kept[::-1]
+
+
+def signalled(event: DockerEvent) -> Signalled:
+    """Return what a `kill` says."""
+    return Signalled(event.container_id, event.attributes.get("signal", ""), event.at)
+
+
+def cause_of(event: DockerEvent) -> str:
+    """Return the cause of what an inspection after this event finds."""
+    return _CAUSES.get(event.action, "updated")

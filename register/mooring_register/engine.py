@@ -80,6 +80,15 @@ class Engine(Protocol):
     def running(self) -> tuple[Summary, ...]:
         """Return all containers that run, paused ones too."""
 
+    def exited(self) -> Mapping[str, int]:
+        """Return the exit codes of all containers that ended and were not removed, by id."""
+
+    def signals(self, since_nano: int, until_nano: int) -> tuple[DockerEvent, ...]:
+        """Return the signals (`kill`) that were sent to containers in that time, as far as the engine remembers.
+
+        Both are nanoseconds since the epoch, by the engine's clock.
+        """
+
     def inspect(self, container_id: str) -> Inspected | None:
         """Return everything about a container, running or not; None when there is none of that id.
 

@@ -16,7 +16,7 @@ from mooring.errors import WorldError
 from mooring.model import Address
 from mooring_register import explanation_forms as forms
 from mooring_register.containers import Container, Inspected, read_container
-from mooring_register.docker_feed import list_once
+from mooring_register.docker_listing import list_once
 from mooring_register.engine import Engine
 from mooring_register.explanation import as_if_it_ran, explanation_of
 from mooring_register.observations import Listed

@@ -16,6 +16,7 @@ from mooring.errors import SettingsError, WorldError
 from mooring.model import Address
 from mooring.telemetry import get_logger
 from mooring_register.aliases import ETCD_HOST, at_the_old_port, registry_of_etcd_host
+from mooring_register.deregistration import Deregister
 from mooring_register.docker_address import HOST_VARIABLE
 from mooring_register.dry_run import print_what_would_be_written
 from mooring_register.layouts import named as layouts
@@ -94,6 +95,12 @@ def _complete(context: click.Context) -> Iterator[str]:
 )
 @admin_file_option
 @option("--dry-run", is_flag=True, help="Print what would be written, and why some ports would not be; then end.")
+@option(
+    "--deregister",
+    type=click.Choice([str(one) for one in Deregister]),
+    default=str(Deregister.ALWAYS),
+    help="What is taken out of the registry when it ends: all, or only what did not fail; the rest stays, as down.",
+)
 @option("--withdraw-on-exit", is_flag=True, help="Take everything out of the registry at the end.")
 @option("--withdraw", is_flag=True, help="Take this host out of the registry, then end.")
 def register(
@@ -138,5 +145,6 @@ def _settings(
         admin=admin,
         admin_file=options["admin_file"],
         withdraw_on_exit=options["withdraw_on_exit"],
+        deregister=Deregister(options["deregister"]),
         **container_settings(options),
     )

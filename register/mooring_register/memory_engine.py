@@ -59,6 +59,20 @@ class MemoryEngine:
                 Summary(one["Id"], repr((one["Name"], one["State"], one["NetworkSettings"]))) for one in living
             )
 
+    def exited(self) -> Mapping[str, int]:
+        """See `Engine.exited`."""
+        with self._changed:
+            self._check()
+            ended = [one for one in self._containers.values() if not one["State"]["Running"]]
+            return {one["Id"]: one["State"]["ExitCode"] for one in ended}
+
+    def signals(self, since_nano: int, until_nano: int) -> tuple[DockerEvent, ...]:
+        """See `Engine.signals`."""
+        with self._changed:
+            self._check()
+            happened = self.happened(since_nano)
+        return tuple(event for event in happened if event.action == "kill" and event.time_nano <= until_nano)
+
     def inspect(self, container_id: str) -> Inspected | None:
         """See `Engine.inspect`."""
         with self._changed:

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from mooring.errors import InvalidInput
 from mooring.model import Instance
@@ -16,11 +17,17 @@ from mooring_register.containers import Container
 
 @frozen
 class Listed:
-    """Everything that runs was listed: these ids and no others. `inspected` are those that were looked at closely."""
+    """Everything that runs was listed: these ids and no others. `inspected` are those that were looked at closely.
+
+    `signals` were sent before, and may have been heard of by nobody. `exited` are the exit codes of all that ended and
+    were not removed, as far as they were asked for.
+    """
 
     ids: frozenset[str]
     inspected: tuple[Container, ...]
     at: float
+    signals: tuple[Signalled, ...] = ()
+    exited: Mapping[str, int] = field(factory=dict)
 
 
 @frozen
@@ -34,11 +41,15 @@ class Inspected:
 
 @frozen
 class Died:
-    """Docker said that a container ended; told before the inspection, which Docker answers after it cleaned up."""
+    """Docker said that a container ended; told before the inspection, which Docker answers after it cleaned up.
+
+    `ran_out_of_memory` says that something in it did, which need not be what it died of.
+    """
 
     container_id: str
     exit_code: int
     at: float
+    ran_out_of_memory: bool = False
 
 
 @frozen

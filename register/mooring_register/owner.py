@@ -18,6 +18,7 @@ from mooring.telemetry import get_logger
 from mooring.threads import end_watchdog, watchdog
 from mooring_register import metrics
 from mooring_register.addresses import Policy
+from mooring_register.deregistration import Failure
 from mooring_register.observations import Observation
 from mooring_register.registrar import Key, Registrar, Withdrawal, apply, withdrawals
 
@@ -37,8 +38,12 @@ class Writer(Protocol):
         withdrawals: Mapping[Key, Withdrawal],
         *,
         bindings: Mapping[str, Binding],
+        failures: Mapping[str, Failure],
     ) -> int:
-        """Say what is wanted from now on, and why what is not wanted any more is not; return a number to ask by."""
+        """Say what is wanted from now on, and why what is not wanted any more is not; return a number to ask by.
+
+        What containers offered that failed stays written as `down`, where there is room for that.
+        """
 
 
 class Owner:
@@ -64,7 +69,7 @@ class Owner:
         self._standstill_seconds = standstill_seconds
         self._turned_at = uptime()
         self._reported: frozenset[str] = frozenset()
-        self._delivered: tuple[Mapping[Key, Instance], Mapping[str, Binding]] | None = None
+        self._delivered: tuple[Mapping[Key, Instance], Mapping[str, Binding], Mapping[str, Failure]] | None = None
 
     def begin(self, policy: Policy, writers: tuple[Writer, ...]) -> None:
         """Say, before `run`, for which host the state is and who writes it."""
@@ -108,11 +113,11 @@ class Owner:
         before, after = self.state, apply(self.state, observations, now)
         self.state = after
         self._tell(before, after)
-        wanted = (after.instances, after.bindings)
+        wanted = (after.instances, after.bindings, after.failures)
         if after.listed_at is not None and wanted != self._delivered:
             gone = withdrawals(before, after, now)
             for writer in self._writers:
-                writer.deliver(after.instances, gone, bindings=after.bindings)
+                writer.deliver(after.instances, gone, bindings=after.bindings, failures=after.failures)
             self._delivered = wanted
 
     def _tell(self, before: Registrar, after: Registrar) -> None:

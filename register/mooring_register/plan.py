@@ -15,11 +15,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from mooring.etcd.address import DEFAULT_PREFIX
 from mooring.etcd.store import At, Delete, Operation, Put
 from mooring.model import Instance, State
+from mooring_register.deregistration import Failure
 from mooring_register.layouts.layout import Layout
 from mooring_register.layouts.native import Native
 from mooring_register.registrar import Withdrawal
@@ -45,7 +46,8 @@ class Written:
 class Wanted:
     """What should be written, by key, and why that which no longer should be is not; `otherwise` where nobody knows.
 
-    `kept` are keys that are left as they are, wanted or not: others need them too.
+    `kept` are keys that are left as they are, wanted or not: others need them too. `failures` are containers whose
+    instances, wanted no more, stay written as `down`, with the reason.
     """
 
     instances: Mapping[str, Instance]
@@ -53,6 +55,7 @@ class Wanted:
     otherwise: str = "removed"
     layout: Layout = _NATIVE
     kept: frozenset[str] = frozenset()
+    failures: Mapping[str, Failure] = field(factory=dict)
 
 
 @frozen
@@ -128,14 +131,16 @@ def _marks(wanted: Wanted, written: Mapping[str, Written], terms: _Terms) -> Ite
         instance = present.instance
         if key in wanted.instances or instance is None or instance.state is State.DOWN:
             continue
-        why = wanted.withdrawals.get(key, Withdrawal(wanted.otherwise, terms.now))
+        failure = wanted.failures.get(instance.container)
+        why = wanted.withdrawals.get(key) or failure or Withdrawal(wanted.otherwise, terms.now)
         down = evolve(instance, state=State.DOWN, cause=why.cause, seen_docker=why.seen)
         yield terms.put(key, down, present.revision)
 
 
 def _deletes(wanted: Wanted, written: Mapping[str, Written]) -> Iterator[Change]:
     for key, present in written.items():
-        if key not in wanted.instances and key not in wanted.kept:
+        stays = present.instance is not None and present.instance.container in wanted.failures
+        if key not in wanted.instances and key not in wanted.kept and not stays:
             yield Change(Delete(key), present.revision, None)
 
 

@@ -20,6 +20,7 @@ from mooring.errors import InvalidInput
 from mooring.model import Binding, Instance
 from mooring_register.addresses import Policy
 from mooring_register.claims import Claims, claims_after, claims_of
+from mooring_register.deregistration import Failure, failures_after
 from mooring_register.desired import NotRegistered, read
 from mooring_register.differences import differing
 from mooring_register.draining import Drain, after_announcement, after_signal, announces_end
@@ -42,6 +43,8 @@ Key: TypeAlias = tuple[str, str]
 
 RECONCILED: Final = "reconciled"
 STOPPING: Final = "stopping"
+# Docker's exit code of what SIGKILL ended, which is what the kernel sends where there is no memory.
+_KILLED: Final = 137
 
 
 @frozen
@@ -58,13 +61,16 @@ class Registrar:
 
     `changed` are the containers that are otherwise since the last `apply`, or gone; `departed` those that ended in it,
     with the reason. `sharing` are those that have another one's network: what they come to changes with that one.
-    `draining` holds the announced ends of containers, by container.
+    `draining` holds the announced ends of containers, by container. `failures` are the containers that failed, if
+    `keeps_failed`: what they offered is down, and stays written.
     """
 
     policy: Policy
     containers: Mapping[str, Known] = field(factory=dict)
     draining: Mapping[str, Drain] = field(factory=dict)
     departed: Mapping[str, Withdrawal] = field(factory=dict)
+    keeps_failed: bool = False
+    failures: Mapping[str, Failure] = field(factory=dict)
     changed: frozenset[str] = field(default=frozenset(), eq=False)
     sharing: frozenset[str] = frozenset()
     declared: tuple[Instance, ...] = ()
@@ -109,6 +115,8 @@ def apply(state: Registrar, observations: Iterable[Observation], now: float) -> 
 
 
 def _after(state: Registrar, observation: Observation) -> Registrar:
+    if state.keeps_failed and not _is_over(state, observation):
+        state = evolve(state, failures=failures_after(state.failures, observation))
     match observation:
         case Listed():
             return _listed(state, observation)
@@ -156,7 +164,12 @@ def _listed(state: Registrar, listed: Listed) -> Registrar:
     ended = {one.container.id: _end(state, one) for one in seen if not one.container.running}
     absent = state.containers.keys() - listed.ids - ended.keys()
     gone = ended | dict.fromkeys(absent, Withdrawal("removed", listed.at))
-    return _in_contact(_without(state, gone), listed.at)
+    state = _without(state, gone)
+    for signalled in listed.signals:
+        state = _signalled(state, signalled)
+    # A stop may have been announced, before anything was known, of a container that is not here.
+    draining = {one: drain for one, drain in state.draining.items() if one in state.containers}
+    return _in_contact(evolve(state, draining=draining), listed.at)
 
 
 def _inspected(state: Registrar, seen: Inspected) -> Registrar:
@@ -171,8 +184,7 @@ def _inspected(state: Registrar, seen: Inspected) -> Registrar:
 
 def _end(state: Registrar, seen: Inspected) -> Withdrawal:
     container = seen.container
-    cause = "out of memory" if container.out_of_memory else _cause_of_end(state, container.id, container.exit_code)
-    return Withdrawal(cause, seen.at)
+    return Withdrawal(_cause_of_end(state, container.id, container.exit_code, container.out_of_memory), seen.at)
 
 
 def _known(state: Registrar, seen: Inspected) -> Known:
@@ -182,6 +194,8 @@ def _known(state: Registrar, seen: Inspected) -> Known:
         return before
     # Docker connects networks before it says `start`; whichever event came first, the container has started.
     cause = "started" if before is None and seen.cause != RECONCILED else seen.cause
+    if before is None and container.id in state.draining:
+        cause = STOPPING
     return Known(container, read(container, state.policy), cause, seen.at)
 
 
@@ -198,22 +212,30 @@ def _without(state: Registrar, departed: Mapping[str, Withdrawal]) -> Registrar:
 
 
 def _died(state: Registrar, died: Died) -> Registrar:
-    known = state.containers.get(died.container_id)
-    # A replayed death may be older than the container's present life.
-    if known is None or died.at < known.container.started_at:
+    if died.container_id not in state.containers or _is_over(state, died):
         return state
-    cause = _cause_of_end(state, died.container_id, died.exit_code)
+    ran_out = died.ran_out_of_memory and died.exit_code == _KILLED
+    cause = _cause_of_end(state, died.container_id, died.exit_code, ran_out)
     return _without(state, {died.container_id: Withdrawal(cause, died.at)})
 
 
-def _cause_of_end(state: Registrar, container_id: str, exit_code: int) -> str:
+def _is_over(state: Registrar, observation: Observation) -> bool:
+    """Whether a replayed death or signal is older than the container's present life."""
+    if not isinstance(observation, Died | Signalled):
+        return False
+    known = state.containers.get(observation.container_id)
+    return known is not None and observation.at < known.container.started_at
+
+
+def _cause_of_end(state: Registrar, container_id: str, exit_code: int, ran_out_of_memory: bool) -> str:  # noqa: FBT001
+    if ran_out_of_memory:
+        return "out of memory"
     return "stopped" if container_id in state.draining else f"exited {exit_code}"
 
 
 def _signalled(state: Registrar, signalled: Signalled) -> Registrar:
     known = state.containers.get(signalled.container_id)
-    # A replayed signal may be older than the container's present life.
-    if known is None or signalled.at < known.container.started_at:
+    if known is None or _is_over(state, signalled):
         return state
     if not announces_end(signalled.signal, known.container.stop_signal):
         return state
@@ -224,9 +246,12 @@ def _signalled(state: Registrar, signalled: Signalled) -> Registrar:
 
 def _stop_announced(state: Registrar, announced: StopAnnounced) -> Registrar:
     known = state.containers.get(announced.container_id)
+    drain = after_announcement(state.draining.get(announced.container_id), announced.until)
+    if known is None and state.listed_at is None:
+        # A register that starts is told before it has listed, and must not say meanwhile that the container is up.
+        return evolve(state, draining={**state.draining, announced.container_id: drain})
     if known is None:
         return state
-    drain = after_announcement(state.draining.get(announced.container_id), announced.until)
     # Said again and again, it began when it was said first.
     return _draining(state, known, drain, known.seen if known.cause == STOPPING else announced.at)
 
@@ -244,7 +269,7 @@ def _wanted(before: Registrar, state: Registrar, now: float) -> Registrar:
     """Work out what is wanted now, where something changed since `before`."""
     draining = {one: drain for one, drain in state.draining.items() if drain.until > now}
     containers = dict(state.containers)
-    for one in state.draining.keys() - draining.keys():
+    for one in (state.draining.keys() - draining.keys()) & containers.keys():
         containers[one] = evolve(containers[one], cause=state.draining[one].otherwise, seen=now)
     changed = differing(before.containers, containers)
     sharing = frozenset(one for one in before.sharing | changed if one in containers and _shares(containers[one]))

@@ -25,6 +25,7 @@ from mooring.telemetry import get_logger
 from mooring.threads import start, turned_seconds_ago
 from mooring_register import metrics
 from mooring_register.addresses import Policy
+from mooring_register.deregistration import Deregister
 from mooring_register.engine import Identity
 from mooring_register.observations import StopAnnounced
 from mooring_register.owner import Owner
@@ -60,7 +61,11 @@ class Service:
         self._settings = settings
         self._source = source_of(settings)
         self._registries = tuple(connect(address, settings.layout) for address in settings.registries)
-        self._owner = Owner(Registrar(policy=Policy(host="")), time.time, time.monotonic)
+        self._owner = Owner(
+            Registrar(policy=Policy(host=""), keeps_failed=settings.deregister is Deregister.ON_SUCCESS),
+            time.time,
+            time.monotonic,
+        )
         self._writers: tuple[RegistryWriter, ...] = ()
         self._identity: Identity | None = None
         self._why_no_identity = "it was not asked yet"

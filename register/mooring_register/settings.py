@@ -19,6 +19,7 @@ from mooring.etcd2 import address as etcd2
 from mooring.model import Address
 from mooring_register.aliases import ETCD_HOST, in_our_words
 from mooring_register.containers import DEFAULT_BINDING_PREFIX
+from mooring_register.deregistration import Deregister
 from mooring_register.docker_address import OPTION, DockerAddress
 from mooring_register.filters import Filter
 from mooring_register.layouts.named import NAMES as LAYOUTS
@@ -51,6 +52,7 @@ class Settings:
     admin: Address
     admin_file: Path | None = None
     withdraw_on_exit: bool = False
+    deregister: Deregister = Deregister.ALWAYS
     networks: tuple[str, ...] = ()
     ip_label: str = ""
     filters: tuple[Filter, ...] = ()

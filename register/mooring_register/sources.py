@@ -14,9 +14,11 @@ from typing import Protocol
 from mooring.errors import SettingsError
 from mooring.threads import start
 from mooring_register.addresses import Policy
+from mooring_register.deregistration import Deregister
 from mooring_register.docker_address import DockerAddress
 from mooring_register.docker_engine import DockerEngine
-from mooring_register.docker_feed import DockerFeed, list_once
+from mooring_register.docker_feed import DockerFeed
+from mooring_register.docker_listing import list_once
 from mooring_register.engine import Identity
 from mooring_register.host_network import default_source, host_name, interface_address
 from mooring_register.observations import Observation
@@ -48,8 +50,11 @@ class Source(Protocol):
 class DockerSource:
     """The containers of a Docker engine."""
 
-    def __init__(self, address: DockerAddress, resync_seconds: float, binding_prefix: str) -> None:
+    def __init__(
+        self, address: DockerAddress, resync_seconds: float, binding_prefix: str, deregister: Deregister
+    ) -> None:
         self.engine = DockerEngine(address)
+        self._deregister = deregister
         self._resync_seconds = resync_seconds
         self._binding_prefix = binding_prefix
         self._feed: DockerFeed | None = None
@@ -66,6 +71,7 @@ class DockerSource:
             resync_seconds=self._resync_seconds,
             clock=time.time,
             binding_prefix=self._binding_prefix,
+            lists_exited=self._deregister is Deregister.ON_SUCCESS,
         )
         start("docker-events", self._feed.follow)
         start("docker-inspector", self._feed.inspect)
@@ -123,7 +129,7 @@ def source_of(settings: Settings) -> Source:
 
 def docker_source_of(settings: Settings) -> DockerSource:
     """Return the engine's containers as a source, without contacting the engine."""
-    return DockerSource(settings.docker, settings.resync_seconds, settings.backend_prefix)
+    return DockerSource(settings.docker, settings.resync_seconds, settings.backend_prefix, settings.deregister)
 
 
 def engine_id(identity: Identity, host: str) -> str:

@@ -326,6 +326,32 @@ def test_the_past_is_replayed(bench: Bench, namespace: str) -> None:
     assert later.close()
 
 
+def test_signals_of_the_past_are_told_at_once(bench: Bench, namespace: str) -> None:
+    """Whoever asks for a span of time is told the signals that were sent in it, in order, and waits for nothing."""
+    since = int(bench.engine.identity().now * 1e9)
+    container = bench.run(namespace, {}, {})
+    bench.act("kill", container)
+    wait_until(lambda: not is_running(bench, container), "the container to have ended", DEADLINE_SECONDS)
+    now = int(bench.engine.identity().now * 1e9)
+    told = [one for one in bench.engine.signals(since, now) if one.container_id == container]
+    assert [(one.action, one.attributes["signal"]) for one in told] == [("kill", "9")]
+    assert since <= told[0].time_nano <= now
+    assert container not in {one.container_id for one in bench.engine.signals(since, told[0].time_nano - 1)}
+    assert container not in {one.container_id for one in bench.engine.signals(now, now + 1)}
+
+
+def test_what_ended_is_told_with_its_exit_code(bench: Bench, namespace: str) -> None:
+    """As long as the container is there, and does not run."""
+    container = bench.run(namespace, {}, {})
+    assert container not in bench.engine.exited()
+    bench.act("kill", container)
+    wait_until(lambda: bench.engine.exited().get(container) == 137, "the end to be told", DEADLINE_SECONDS)
+    bench.act("start", container)
+    assert container not in bench.engine.exited()
+    bench.act("remove", container)
+    assert container not in bench.engine.exited()
+
+
 def test_closing_twice(bench: Bench) -> None:
     """A stream that has ended can be closed again."""
     events = bench.engine.events(int(bench.engine.identity().now * 1e9))

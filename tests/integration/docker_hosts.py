@@ -93,13 +93,16 @@ class Host:
         return self.run({}, name, **labels)
 
     def run(self, options: dict[str, Any], name: str = "", **labels: str) -> Container:
-        """Run a container with options of Docker's, too."""
+        """Run a container with options of Docker's, too; `host_config` holds those that are not the container's own."""
         said = {"SERVICE_NAME": self.site.host} | {f"SERVICE_{key}": value for key, value in labels.items()}
-        name = name or f"{self.site.host}-{next(self._numbers)}"
-        one = self.client.containers.run(
-            self._image, name=name, labels=said, ports={"80/tcp": None}, detach=True, **options
-        )
+        api, name = self.client.api, name or f"{self.site.host}-{next(self._numbers)}"
+        ports: dict[int | str, Any] = {"80/tcp": None}
+        host_config = api.create_host_config(port_bindings=ports, **options.get("host_config", {}))
+        own = {**options, "host_config": host_config, "labels": said, "ports": ["80/tcp"]}
+        made = api.create_container(self._image, name=name, **own)
+        one = self.client.containers.get(made["Id"])
         self._made.append(one)
+        one.start()
         return one
 
     def published(self) -> dict[str, Instance]:

@@ -144,3 +144,28 @@ def test_a_register_that_is_restarted_meanwhile_lets_a_container_drain_on(host: 
     host.site.run("--docker", f"unix://{ENGINE}", "--ip", "127.0.0.1").ready()
     one.kill("KILL")
     assert causes(host, str(one.name), since) == [(State.DOWN, "stopped")]
+
+
+def test_what_failed_stays_visible_if_that_is_wanted(host: Host) -> None:
+    """[R-L] On success: what ended well is taken out, what failed is down until it runs again or is removed."""
+    host.process.end()
+    options = ["--docker", f"unix://{ENGINE}", "--ip", "127.0.0.1", "--deregister", "on-success"]
+    first = host.site.run(*options).ready()
+    codes = (0, 1, 137)
+    ended = [host.run({"entrypoint": ["sh", "-c", f"sleep 1; exit {code}"]}) for code in codes]
+    failed = ended[1]
+    wait_until(lambda: states(host) == {failed.name: "exited 1"}, lambda: f"one that failed, not {states(host)}")
+    before = host.keys()
+    first.end()
+    host.site.run(*options).ready()
+    assert host.keys() == before
+    failed.start()
+    become(host, failed, UP)
+    wait_until(lambda: states(host) == {failed.name: "exited 1"}, lambda: f"one that failed, not {states(host)}")
+    failed.remove()
+    wait_until(lambda: not host.keys(), lambda: f"nothing, not {states(host)}")
+
+
+def states(host: Host) -> dict[str, str]:
+    """Return the causes of what is down; what is not is there with its state."""
+    return {name: one.cause if one.state is State.DOWN else one.state for name, one in host.published().items()}

@@ -21,6 +21,7 @@ from mooring.model import Instance
 from mooring.telemetry import get_logger
 from mooring.threads import keep_trying
 from mooring_register import metrics
+from mooring_register.deregistration import Failure
 from mooring_register.differences import differing
 from mooring_register.keepalive import KeepAlive, renew_lease
 from mooring_register.layouts.arrangement import Arrangement, arranged_anew
@@ -66,8 +67,8 @@ class EtcdWriter:
         self._held: Held | None = None
         self._written: dict[str, Written] = {}
         self._arrangement = Arrangement(layout)
-        # What we believe to be written; None where that is to be made sure of.
-        self._settled: Mapping[str, Instance] | None = None
+        # What we believe to be written, and what had failed; None where that is to be made sure of.
+        self._settled: tuple[Mapping[str, Instance], Mapping[str, Failure]] | None = None
         self._conflicts: dict[str, DescriptorError] = {}
         self._left_to_others: frozenset[str] = frozenset()
         self._left_out: tuple[DescriptorError, ...] = ()
@@ -180,16 +181,17 @@ class EtcdWriter:
         """Write until the registry holds what is wanted, or something newer is wanted."""
         self._arrange(delivery)
         arranged = self._arrangement.arranged.instances
+        concerned = arranged.keys() | self._written.keys()
         # As long as we know what is written, only what is wanted otherwise since then has to be looked at.
-        settled = self._settled
-        concerned = arranged.keys() | self._written.keys() if settled is None else differing(settled, arranged)
+        if self._settled is not None and self._settled[1] == delivery.failures:
+            concerned = differing(self._settled[0], arranged)
         while transactions := self._plan(held, delivery, concerned):
             for changes in transactions:
                 if self._is_interrupted(delivery):
                     return
                 self._commit(held, changes)
         if self._bindings.drive(held, delivery.bindings, lambda: self._is_interrupted(delivery)):
-            self._settled = arranged
+            self._settled = (arranged, delivery.failures)
             self.mailbox.settle(delivery)
 
     def _is_interrupted(self, delivery: Delivery) -> bool:
@@ -207,15 +209,14 @@ class EtcdWriter:
         """Return what to do next about the keys that are concerned."""
         instances = self._arrangement.arranged.instances
         written = {key: self._written[key] for key in concerned & self._written.keys()}
+        ours = (concerned & instances.keys()) - self._left_to_others - self._conflicts.keys()
         wanted = Wanted(
-            {
-                key: instances[key]
-                for key in (concerned & instances.keys()) - self._left_to_others - self._conflicts.keys()
-            },
+            {key: instances[key] for key in ours},
             self._layout.marks(delivery.withdrawals),
             delivery.otherwise,
             self._layout,
             needed_by_others(self._store, self._layout, written.keys() - instances.keys(), self._written.keys()),
+            delivery.failures,
         )
         return plan(wanted, written, held.lease, self._clock())
 

@@ -9,6 +9,7 @@ from threading import Condition
 from attrs import evolve, field, frozen
 
 from mooring.model import Binding, Instance
+from mooring_register.deregistration import Failure
 from mooring_register.registrar import Key, Withdrawal
 
 
@@ -16,7 +17,8 @@ from mooring_register.registrar import Key, Withdrawal
 class Delivery:
     """What is wanted, why instances that are not wanted any more are not, and the number of this delivery.
 
-    `otherwise` is the cause where no reason is known: keys that an earlier register left.
+    `otherwise` is the cause where no reason is known: keys that an earlier register left. `failures` are containers
+    that failed and are to stay visible, by id.
     """
 
     number: int
@@ -24,6 +26,7 @@ class Delivery:
     withdrawals: Mapping[Key, Withdrawal]
     otherwise: str
     bindings: Mapping[str, Binding] = field(factory=dict)
+    failures: Mapping[str, Failure] = field(factory=dict)
 
 
 class Mailbox:
@@ -44,6 +47,7 @@ class Mailbox:
         otherwise: str = "removed",
         *,
         bindings: Mapping[str, Binding] | None = None,
+        failures: Mapping[str, Failure] | None = None,
     ) -> int:
         """Replace what is wanted; reasons that were not yet acted upon are kept. Return the delivery's number."""
         with self._changed:
@@ -53,7 +57,7 @@ class Mailbox:
             now = self._uptime()
             self._waiting_since = now if self._waiting_since is None else self._waiting_since
             self._later_since = now if self._later_since is None else self._later_since
-            self._latest = Delivery(before.number + 1, instances, reasons, otherwise, bindings or {})
+            self._latest = Delivery(before.number + 1, instances, reasons, otherwise, bindings or {}, failures or {})
             self._changed.notify_all()
             return self._latest.number
 

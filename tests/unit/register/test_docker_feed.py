@@ -9,11 +9,12 @@ from attrs import evolve
 from mooring.threads import start
 from mooring_register.addresses import Policy
 from mooring_register.containers import Inspected
-from mooring_register.docker_feed import DockerFeed, list_once
-from mooring_register.docker_hints import superseded_left_out
+from mooring_register.docker_feed import DockerFeed
+from mooring_register.docker_hints import Connected, superseded_left_out
+from mooring_register.docker_listing import list_once
 from mooring_register.engine import DockerEvent
 from mooring_register.memory_engine import MemoryEngine
-from mooring_register.observations import Died, Listed, Lost, Observation, Signalled
+from mooring_register.observations import Died, Gone, Listed, Lost, Observation, Signalled
 from mooring_register.registrar import Registrar, apply
 from tests.waiting import wait_until
 
@@ -283,3 +284,47 @@ def test_silent_from_the_beginning(engine: MemoryEngine) -> None:
     engine.kill(silent)
     one.wait_until(lambda: one.feed.unanswered == {})
     one.feed.stop()
+
+
+def test_signals_of_the_past_come_with_the_first_listing(engine: MemoryEngine) -> None:
+    """Whoever lists first and hears of them later would say in between that what drains is up."""
+    container = engine.run("web", ports=("80/tcp",))
+    engine.kill(container, "SIGTERM", survives=True)
+    told: list[Observation] = []
+    feed = DockerFeed(engine, told.append, resync_seconds=60.0, clock=time.time)
+    threads = [start("events", feed.follow), start("inspector", feed.inspect)]
+    wait_until(lambda: told, "a listing")
+    feed.stop()
+    for thread in threads:
+        thread.join(DEADLINE_SECONDS)
+    assert isinstance(told[0], Listed)
+    assert [(one.container_id, one.signal) for one in told[0].signals] == [(container, "15")]
+
+
+def test_what_ran_out_of_memory_dies_of_it(engine: MemoryEngine) -> None:
+    """Docker says so before the death, and not with it; of another life it says nothing."""
+    told: list[Observation] = []
+    feed = DockerFeed(engine, told.append, resync_seconds=60.0, clock=time.time)
+    actions = ("oom", "die", "die")
+    feed.turn([DockerEvent(action, "c1", number, {"exitCode": "137"}) for number, action in enumerate(actions)])
+    assert told == [Died("c1", 137, 0.0 + 1e-9, ran_out_of_memory=True), Died("c1", 137, 2e-9)]
+
+
+def test_the_removal_of_what_had_ended_is_told(engine: MemoryEngine) -> None:
+    """Nobody asks about it any more, and yet somebody may have kept what it was."""
+    told: list[Observation] = []
+    DockerFeed(engine, told.append, resync_seconds=60.0, clock=time.time).turn([DockerEvent("destroy", "c1", 10**9)])
+    assert told == [Gone("c1", 1.0)]
+
+
+@pytest.mark.parametrize("lists_exited", [True, False])
+def test_what_ended_is_listed_if_it_is_asked_for(engine: MemoryEngine, lists_exited: bool) -> None:
+    """With its exit code, however long ago it was; who does not need it does not ask."""
+    container = engine.run("web", ports=("80/tcp",))
+    engine.crash(container, 3)
+    told: list[Observation] = []
+    feed = DockerFeed(engine, told.append, resync_seconds=60.0, clock=time.time, lists_exited=lists_exited)
+    feed.turn([Connected()])
+    (listed,) = told
+    assert isinstance(listed, Listed)
+    assert listed.exited == ({container: 3} if lists_exited else {})

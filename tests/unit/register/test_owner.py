@@ -10,6 +10,7 @@ from mooring.model import Binding, Instance, State
 from mooring_register import metrics
 from mooring_register.addresses import Policy
 from mooring_register.containers import Container, Network, PortMapping
+from mooring_register.deregistration import Failure
 from mooring_register.observations import Died, Inspected, Listed, Lost, Observation, Signalled
 from mooring_register.owner import Owner
 from mooring_register.registrar import Key, Registrar, Withdrawal
@@ -28,6 +29,7 @@ class Recorder:
         self.wanted: list[Mapping[Key, Instance]] = []
         self.withdrawals: list[Mapping[Key, Withdrawal]] = []
         self.bindings: list[Mapping[str, Binding]] = []
+        self.failures: list[Mapping[str, Failure]] = []
 
     def deliver(
         self,
@@ -35,10 +37,12 @@ class Recorder:
         withdrawals: Mapping[Key, Withdrawal],
         *,
         bindings: Mapping[str, Binding],
+        failures: Mapping[str, Failure],
     ) -> int:
         """See `Writer.deliver`."""
         self.wanted.append(instances)
         self.bindings.append(bindings)
+        self.failures.append(failures)
         self.withdrawals.append(withdrawals)
         return len(self.wanted)
 
@@ -143,7 +147,7 @@ from mooring_register.registrar import Registrar
 import threading, time
 
 class Stuck:
-    def deliver(self, instances, withdrawals, *, bindings):
+    def deliver(self, instances, withdrawals, *, bindings, failures):
         threading.Event().wait(30)
 
 owner = Owner(Registrar(policy=Policy(host="h")), time.time, time.monotonic, standstill_seconds=3.0)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from mooring.documents import decode_instance
 from mooring.etcd.store import Delete, Put
 from mooring.model import Address, Instance, State
+from mooring_register.deregistration import Failure
 from mooring_register.plan import Change, Wanted, Written, carried_out, plan
 from mooring_register.registrar import Withdrawal
 from mooring_register.transactions import MOST_OPERATIONS
@@ -49,6 +50,20 @@ def test_another_lease_or_a_broken_document() -> None:
     """A key on another lease, or one that is no document, is written anew."""
     assert len(changes({KEY: WEB}, {KEY: Written(5, 8, WEB)})) == 1
     assert len(changes({KEY: WEB}, {KEY: Written(5, LEASE, None)})) == 1
+
+
+def test_what_failed_stays_marked() -> None:
+    """[R-L] A container that failed is marked down with its exit code, and its key stays until that is forgotten."""
+    failures = {"c": Failure("exited 1", 50.0)}
+    ((mark,),) = plan(Wanted({}, {}, failures=failures), {KEY: AS_WANTED}, LEASE, 100.0)
+    assert mark.instance is not None
+    assert (mark.instance.state, mark.instance.cause, mark.instance.seen_docker) == (State.DOWN, "exited 1", 50.0)
+    written = carried_out({KEY: AS_WANTED}, [mark], 6)
+    assert plan(Wanted({}, {}, failures=failures), written, LEASE, 100.0) == ()
+    ((again,),) = plan(Wanted({KEY: WEB}, {}, failures=failures), written, LEASE, 100.0)
+    assert again.instance == WEB
+    ((delete,),) = plan(Wanted({}, {}), written, LEASE, 100.0)
+    assert isinstance(delete.operation, Delete)
 
 
 def test_withdrawal_has_two_steps() -> None:

@@ -7,6 +7,7 @@ from mooring.errors import DocumentError
 from mooring.model import Address, Instance, State
 from mooring_register.addresses import Policy
 from mooring_register.containers import Container, PortMapping
+from mooring_register.deregistration import Failure
 from mooring_register.observations import (
     Declared,
     Died,
@@ -182,6 +183,41 @@ def test_an_announced_stop_and_its_signal_are_one_end() -> None:
     over = after(state=later, now=1018.0)
     assert later.instances == state.instances
     assert published(over) == [("h:web.1:80", State.UP, "survived its stop signal")]
+
+
+def test_a_signal_that_nobody_heard_drains_at_once() -> None:
+    """A successor is told of it with its first listing: at no time does it want the container to be up."""
+    state = after(
+        Listed(frozenset({"c1"}), (WEB,), 1000.0, (Signalled("c1", "15", 995.0), Signalled("c0", "15", 995.0)))
+    )
+    over = after(Listed(frozenset({"c1"}), (WEB,), 1000.0, (Signalled("c1", "15", 900.0),)))
+    assert published(state) == [("h:web.1:80", State.DRAINING, "stopping")]
+    assert published(over) == [("h:web.1:80", State.UP, "survived its stop signal")]
+
+
+def test_a_stop_that_is_announced_before_anything_is_known_drains_at_once() -> None:
+    """A register that was restarted is told again what its predecessor knew; of strangers nothing stays."""
+    state = after(StopAnnounced("c1", 1005.0, 1000.0), StopAnnounced("c0", 1005.0, 1000.0))
+    listed = after(Listed(frozenset({"c1"}), (WEB,), 1000.5), state=state, now=1000.5)
+    assert published(listed) == [("h:web.1:80", State.DRAINING, "stopping")]
+    assert list(listed.draining) == ["c1"]
+    assert after(state=state, now=1005.0).draining == {}
+
+
+def test_out_of_memory() -> None:
+    """A container that was killed when it had no memory left ran out of memory; one that ended otherwise did not."""
+    killed = after(Died("c1", 137, 950.0, ran_out_of_memory=True), state=UP)
+    another = after(Died("c1", 1, 950.0, ran_out_of_memory=True), state=UP)
+    assert withdrawals(UP, killed, 1000.0) == {KEY: Withdrawal("out of memory", 950.0)}
+    assert withdrawals(UP, another, 1000.0) == {KEY: Withdrawal("exited 1", 950.0)}
+
+
+def test_failures_are_noted_only_where_they_are_kept() -> None:
+    """[R-L] And a death of an earlier life is none."""
+    keeping = evolve(UP, keeps_failed=True)
+    assert after(Died("c1", 1, 950.0), state=UP).failures == {}
+    assert after(Died("c1", 1, 950.0), state=keeping).failures == {"c1": Failure("exited 1", 950.0)}
+    assert after(Died("c1", 1, 99.0), state=keeping).failures == {}
 
 
 def test_a_restart_is_up() -> None:
