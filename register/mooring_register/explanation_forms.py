@@ -134,10 +134,11 @@ def _container(one: Explanation, register: RunningRegister) -> Iterator[str]:
 
 
 def _verdict(port: PortRegistered, one: Explanation, register: RunningRegister) -> str:
+    if (wanted := register.wants(port)) is not None:
+        return f"registered ({wanted})"
     if one.against or register.state is None:
         return "would be registered"
-    wanted = register.wants(port)
-    return "unknown to the register that runs, would be registered" if wanted is None else f"registered ({wanted})"
+    return "unknown to the register that runs, would be registered"
 
 
 def _words(words: Iterable[Word]) -> list[str]:

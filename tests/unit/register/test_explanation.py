@@ -258,7 +258,10 @@ def test_text_with_a_register_says_what_that_one_has() -> None:
     assert "80/tcp registered (draining) as whoami" in shown
     assert "etcd://a: holds the host; everything is written" in shown
     assert "etcd://b: does not hold the host; no answer; not everything is written, for 12 s; conflict: held" in shown
+    ended = explained(evolve(WEB, restarting=True))
+    assert "80/tcp registered (draining) as whoami" in text(report(ended, register))
     unknown = evolve(register, state={"instances": []})
+    assert "80/tcp would be registered as whoami" in text(report(ended, unknown))
     assert "80/tcp unknown to the register that runs, would be registered" in text(report(explained(WEB), unknown))
 
 
@@ -276,5 +279,7 @@ def test_json_has_everything_as_documented() -> None:
 
 def test_what_strangers_wrote_moves_no_cursor() -> None:
     """A label may hold anything, also what a terminal would obey."""
-    shown = text(report(explained(evolve(WEB, labels={"SERVICE_NOTE": "\x1b[2J", "service_name": "x"})), SILENT))
+    one = evolve(WEB, labels={"SERVICE_NOTE": "\x1b[2J"}, other_labels={"service_name\x1b": "x"})
+    shown = text(report(explained(one), SILENT))
+    assert "label service_name" in shown
     assert "\x1b" not in shown
