@@ -139,7 +139,8 @@ def _marks(wanted: Wanted, written: Mapping[str, Written], terms: _Terms) -> Ite
 
 def _deletes(wanted: Wanted, written: Mapping[str, Written]) -> Iterator[Change]:
     for key, present in written.items():
-        stays = present.instance is not None and present.instance.container in wanted.failures
+        instance = present.instance if wanted.layout.is_whole else None
+        stays = instance is not None and instance.container in wanted.failures
         if key not in wanted.instances and key not in wanted.kept and not stays:
             yield Change(Delete(key), present.revision, None)
 

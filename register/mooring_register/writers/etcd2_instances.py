@@ -7,7 +7,7 @@ each renews it. One that needs it no more leaves it to the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from mooring.errors import DescriptorError, DocumentError, IdTaken
@@ -79,7 +79,7 @@ class Instances:
                 if is_interrupted():
                     return False
                 self._host.check(held)
-                self._write(held, {change.key: change for change in changes})
+                self._write(held, {change.key: change for change in changes}, delivery.failures)
         return True
 
     def _wanted(self, delivery: Delivery) -> Wanted:
@@ -95,6 +95,7 @@ class Instances:
             self.layout.marks(delivery.withdrawals),
             delivery.otherwise,
             self.layout,
+            failures=delivery.failures,
         )
 
     def _leave_to_others(self, unwanted: list[str]) -> None:
@@ -105,11 +106,11 @@ class Instances:
                 self.forget([key])
                 self._own.learn(key, None)
 
-    def _write(self, held: HeldHost, changes: dict[str, Change]) -> None:
+    def _write(self, held: HeldHost, changes: dict[str, Change], failures: Collection[str]) -> None:
         outcomes: dict[str, bool] = {}
 
         def carry_out(key: str) -> None:
-            outcomes[key] = self._carry_out(changes[key])
+            outcomes[key] = self._carry_out(changes[key], failures)
 
         try:
             self._own.spread(changes, carry_out)
@@ -120,10 +121,11 @@ class Instances:
         for key in [key for key, is_done in outcomes.items() if not is_done]:
             self._learn(held, changes[key])
 
-    def _carry_out(self, change: Change) -> bool:
+    def _carry_out(self, change: Change, failures: Collection[str]) -> bool:
         if not isinstance(change.operation, Put):
             return self._own.delete(change.key)
-        ends = change.instance is not None and change.instance.state is State.DOWN
+        instance = change.instance
+        ends = instance is not None and instance.state is State.DOWN and instance.container not in failures
         try:
             return self._own.put(change.key, change.operation.value, _ENDING_SECONDS if ends else 0)
         except DocumentError as problem:

@@ -11,6 +11,7 @@ from mooring.errors import OwnershipLost, Unavailable, WorldError
 from mooring.etcd2.memory import MemoryKeys
 from mooring.etcd2.store import ABSENT, Node
 from mooring.model import Address, Binding, Instance, State
+from mooring_register.deregistration import Failure
 from mooring_register.layouts.foreign import Backends, Registrator
 from mooring_register.layouts.layout import Layout
 from mooring_register.layouts.native import Native
@@ -158,6 +159,30 @@ def test_a_withdrawal_says_why() -> None:
     turn(one, WEB)
     hosts.let_pass(TTL_SECONDS, one)
     assert '"state":"up"' in hosts.written()[KEY]
+
+
+def test_what_failed_stays_if_that_is_wanted() -> None:
+    """A failed container's document says `down` and why as long as it is listed as failed, and is renewed."""
+    hosts = Hosts()
+    one = hosts.writer()
+    turn(one, WEB)
+    one.mailbox.deliver({}, {}, failures={WEB.container: Failure("exited 1", 7.0)})
+    one.turn()
+    hosts.let_pass(2 * TTL_SECONDS, one)
+    assert '"cause":"exited 1"' in hosts.written()[KEY]
+    assert '"state":"down"' in hosts.written()[KEY]
+    turn(one)
+    assert hosts.written() == {}
+
+
+def test_what_failed_goes_where_it_cannot_be_told() -> None:
+    """A reader who knows no `down` is not shown what failed."""
+    hosts = Hosts()
+    one = hosts.writer(PLAIN)
+    turn(one, WEB)
+    one.mailbox.deliver({}, {}, failures={WEB.container: Failure("exited 1", 7.0)})
+    one.turn()
+    assert hosts.written() == {}
 
 
 def test_wanted_again_before_it_is_gone() -> None:

@@ -7,6 +7,7 @@ from attrs import evolve
 from mooring.etcd.memory import MemoryStore
 from mooring.etcd.store import Put
 from mooring.model import Address, Instance, State
+from mooring_register.deregistration import Failure
 from mooring_register.layouts.foreign import Backends, Registrator
 from mooring_register.layouts.layout import Layout
 from mooring_register.layouts.native import Native
@@ -88,6 +89,16 @@ def test_draining_is_gone() -> None:
     assert hosts.written() == {}
     turn(one, WEB)
     assert hosts.written() == {KEY: "10.0.0.1:80"}
+
+
+def test_what_failed_is_gone() -> None:
+    """A reader who knows no `down` is not shown what failed, though it was asked for to stay."""
+    hosts = Hosts()
+    one = hosts.writer(Registrator("/services"))
+    turn(one, WEB)
+    one.mailbox.deliver({}, {}, failures={WEB.container: Failure("exited 1", 7.0)})
+    one.turn()
+    assert hosts.written() == {}
 
 
 def test_what_has_no_place_is_told() -> None:
