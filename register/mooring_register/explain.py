@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 import click
 from attrs import evolve
@@ -15,7 +15,7 @@ from mooring.cli import Command, Parsed, address, option, stop_with
 from mooring.errors import WorldError
 from mooring.model import Address
 from mooring_register import explanation_forms as forms
-from mooring_register.containers import Container, Inspected, read_container
+from mooring_register.containers import Inspected, read_container
 from mooring_register.docker_listing import list_once
 from mooring_register.engine import Engine
 from mooring_register.explanation import as_if_it_ran, explanation_of
@@ -25,6 +25,9 @@ from mooring_register.registrar import Registrar, apply
 from mooring_register.running_register import ask_register
 from mooring_register.settings import Settings, container_problems
 from mooring_register.sources import docker_source_of, policy_of
+
+# What an engine answers, as a failure of its own, to the beginning of several ids.
+_AMBIGUOUS: Final = "Multiple IDs found"
 
 
 @click.command(
@@ -57,39 +60,48 @@ def explain(containers: tuple[str, ...], *, admin: Address, json: bool, **option
     sys.exit(1 if report.unknown else 0)
 
 
-def _report(engine: Engine, settings: Settings, wanted: Iterable[str]) -> forms.Report:
-    now = time.time()
+def _report(engine: Engine, settings: Settings, wanted: tuple[str, ...]) -> forms.Report:
+    now, prefix = time.time(), settings.backend_prefix
     policy = policy_of(settings, engine.identity())
-    listed = list_once(engine, now, settings.backend_prefix)
-    found = {text: engine.inspect(text) for text in wanted}
+    listed = list_once(engine, now, prefix)
     running = {one.id: one for one in listed.inspected}
-    asked = _asked(found, settings.backend_prefix) if found else running
-    as_if = {one.id: _as_if_it_ran(found, one, settings.backend_prefix, now) for one in asked.values()}
-    all_of_them = running | as_if
-    state = apply(Registrar(policy=policy), [Listed(frozenset(all_of_them), tuple(all_of_them.values()), now)], now)
+    found, unknown = _find(engine, wanted, sorted(one.name.removeprefix("/") for one in listed.inspected))
+    asked = {one["Id"]: read_container(one, prefix) for one in found} if wanted else running
+    # Started only now, those that do not run take nothing from those that do.
+    as_if = {
+        one["Id"]: evolve(read_container(as_if_it_ran(one), prefix), started_at=now)
+        for one in found
+        if not asked[one["Id"]].running
+    }
+    everything = {**running, **asked, **as_if}
+    state = apply(Registrar(policy=policy), [Listed(frozenset(everything), tuple(everything.values()), now)], now)
     return forms.Report(
         host=policy.host,
         ip=policy.ip,
         ip_from=_ip_from(settings, policy.ip),
         register=ask_register(settings.admin),
-        containers=tuple(explanation_of(one, state, settings.backend_prefix) for one in asked.values()),
-        unknown=tuple(_unknown(text, running.values()) for text, document in found.items() if document is None),
+        containers=tuple(explanation_of(one, state, prefix) for one in asked.values()),
+        unknown=tuple(unknown),
     )
 
 
-def _asked(found: Mapping[str, Inspected | None], binding_prefix: str) -> dict[str, Container]:
-    read = (read_container(document, binding_prefix) for document in found.values() if document is not None)
-    return {one.id: one for one in read}
-
-
-def _as_if_it_ran(
-    found: Mapping[str, Inspected | None], container: Container, binding_prefix: str, now: float
-) -> Container:
-    if container.running:
-        return container
-    document = next(one for one in found.values() if one is not None and one["Id"] == container.id)
-    # Started only now, it takes nothing from those that run.
-    return evolve(read_container(as_if_it_ran(document), binding_prefix), started_at=now)
+def _find(engine: Engine, wanted: Iterable[str], names: Sequence[str]) -> tuple[list[Inspected], list[str]]:
+    """Return what is known of those that are wanted, and a sentence about each that names no container."""
+    found: list[Inspected] = []
+    unknown: list[str] = []
+    for text in wanted:
+        try:
+            document = engine.inspect(text)
+        except WorldError as error:
+            if _AMBIGUOUS not in str(error):
+                raise
+            unknown.append(f"the ids of several containers begin with {text!r}")
+            continue
+        if document is None:
+            unknown.append(_unknown(text, names))
+        else:
+            found.append(document)
+    return found, unknown
 
 
 def _ip_from(settings: Settings, ip: str) -> str:
@@ -100,8 +112,7 @@ def _ip_from(settings: Settings, ip: str) -> str:
     return "the default route" if ip else "its address is not known: see --ip"
 
 
-def _unknown(text: str, running: Iterable[Container]) -> str:
-    names = sorted(one.name.removeprefix("/") for one in running)
+def _unknown(text: str, names: Sequence[str]) -> str:
     alike = [name for name in names if name.startswith(text)] or get_close_matches(text, names)
-    meant = f"; did you mean {' or '.join(alike)}?" if text and alike else ""
+    meant = f"; did you mean {' or '.join(alike)}?" if alike else ""
     return f"there is no container {text!r}{meant}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,18 @@ def test_what_names_no_container_is_told(host: Host) -> None:
     assert f"there is no container '{name[:-1]}'; did you mean {name}?" in told.stdout
     assert "there is no container 'no-such-container'\n" in told.stdout
     assert f"\n{name}  {one.short_id}" in told.stdout
+
+
+def test_the_beginning_of_several_ids_is_told(host: Host, whoami_image: str) -> None:
+    """Of seventeen containers two have ids that begin alike; nobody guesses which of them is meant."""
+    with ExitStack() as ending:
+        made = [host.client.containers.create(whoami_image) for _ in range(17)]
+        for one in made:
+            ending.callback(one.remove)
+        first = Counter(str(one.id)[0] for one in made).most_common(1)[0][0]
+        told = explain(first, host=host.site.host, admin=host.process.port)
+    assert (told.returncode, told.stderr) == (1, "")
+    assert f"the ids of several containers begin with '{first}'" in told.stdout
 
 
 def test_an_engine_that_does_not_answer(tmp_path: Path) -> None:
