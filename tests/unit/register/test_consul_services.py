@@ -157,6 +157,8 @@ def test_bad_check() -> None:
     registration = register_one(evolve(WEB, checks={"script": '"'}), HERE)
     assert ["SERVICE_CHECK_SCRIPT" in str(problem) for problem in registration.problems] == [True]
     assert [type(check.probe) for check in registration.checks] == [Alias]
+    # The same all the same: what an agent refused once it is not asked again at once.
+    assert registration == register_one(registration.instance or WEB, HERE)
 
 
 def test_taken() -> None:

@@ -9,6 +9,7 @@ from attrs import evolve
 from mooring.consul.agent import Check, Service
 from mooring.consul.memory import MemoryAgent
 from mooring.consul.memory_keys import MemoryKeys
+from mooring.documents import encode_binding
 from mooring.errors import OwnershipLost, SessionLost, Unavailable, WorldError
 from mooring.model import Address, Binding, Instance, State
 from mooring_register.ownership import Claim
@@ -344,10 +345,9 @@ def test_adopted_session_lives_on() -> None:
 def test_key_of_another_session() -> None:
     """A binding's key that another session still owns is waited for, not taken for ours."""
     consul = Consul()
-    one = consul.writer()
-    turn(one)
     key, other = "mooring/bindings/h1/c1/BACKEND_DB", consul.keys.create_session("other", 3600)
-    consul.keys.acquire(key, b"{}", other)
+    consul.keys.acquire(key, encode_binding(DB).encode(), other)
+    one = consul.writer()
     one.mailbox.deliver({}, {}, bindings={DB.key: DB})
     assert "is owned by another session" in fails(one, Unavailable)
     consul.keys.destroy_session(other)

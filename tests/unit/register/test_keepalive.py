@@ -6,8 +6,10 @@ from attrs import evolve
 
 from mooring.errors import LeaseLost, OwnershipLost, WorldError
 from mooring.etcd.memory import MemoryStore
+from mooring.threads import start
 from mooring_register.keepalive import KeepAlive, renew_lease
 from mooring_register.ownership import Claim, Held, take
+from tests.waiting import wait_until
 
 CLAIM = Claim(host="h1", engine="E1", ttl_seconds=15, version="0.1", started="now")
 
@@ -97,3 +99,24 @@ def test_fenced_out_by_one_with_another_ttl() -> None:
     assert store.lease(held.lease) is None
     one.beat()
     assert [type(error) for error in told] == [OwnershipLost]
+
+
+def test_what_was_made_with_a_shorter_ttl() -> None:
+    """What may have been made by a register with a shorter TTL is renewed in time for that one."""
+    renewals: list[str] = []
+
+    def renew(held: str) -> None:
+        renewals.append(held)
+
+    one = KeepAlive[str](
+        renew,
+        "consul://memory",
+        3600,
+        least_ttl_seconds=1,
+        owner_idle_seconds=lambda: 0.0,
+        lost=lambda _, __: None,
+    )
+    one.hold("host")
+    start("keep-alive", one.run)
+    wait_until(lambda: len(renewals) > 2, "several renewals long before an hour's third")
+    one.stop()
