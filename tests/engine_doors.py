@@ -50,7 +50,10 @@ class Door(Server):
 
 
 class Haproxy(Door):
-    """HAProxy before an engine's socket. It lets GET of `allowed` pass, and ends what was idle for so long."""
+    """HAProxy before an engine's socket. It lets GET of `allowed` pass, and ends what was idle for so long.
+
+    `spoiled` are rules that begin with what is done in place of passing a request on, as HAProxy says it.
+    """
 
     def __init__(
         self,
@@ -60,12 +63,14 @@ class Haproxy(Door):
         certificates: Path | None = None,
         idle_seconds: float = PATIENT_SECONDS,
         allowed: Sequence[str] = NEEDED,
+        spoiled: Sequence[str] = (),
     ) -> None:
         """With `certificates` (tests/tls.py) it speaks TLS, and only with whoever has one of them."""
         super().__init__(directory, "haproxy", address)
         self._certificates = certificates
         self._idle_milliseconds = int(1000 * idle_seconds)
         self._allowed = "|".join(allowed)
+        self._spoiled = tuple(f"  http-request {rule}" for rule in spoiled)
 
     def command(self) -> list[str]:
         """See `Server.command`."""
@@ -82,9 +87,11 @@ class Haproxy(Door):
             "  timeout connect 5s",
             f"  timeout client {self._idle_milliseconds}",
             f"  timeout server {self._idle_milliseconds}",
+            f"  timeout tarpit {self._idle_milliseconds}",
             "frontend door",
             f"  bind {self.host}:{self.port}{self._tls()}",
             f"  http-request deny unless METH_GET {{ path_reg ^(/v[0-9.]+)?/({self._allowed})(/|$) }}",
+            *self._spoiled,
             "  default_backend engine",
             "backend engine",
             f"  server engine unix@{ENGINE}",

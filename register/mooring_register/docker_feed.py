@@ -295,6 +295,6 @@ class DockerFeed:
 
     def _longest_unseen(self, ids: Iterable[str]) -> set[str]:
         """Return as many containers as must be inspected now for all to be inspected within ten minutes."""
-        ordered = sorted(ids, key=lambda one: self._inspected_at.get(one, 0.0))
+        ordered = sorted(self._silences.others(ids), key=lambda one: self._inspected_at.get(one, 0.0))
         share = min(1.0, max(0.0, (self._clock() - self._listed_at) / _FULL_ROUND_SECONDS))
         return set(ordered[: math.ceil(len(ordered) * share)])

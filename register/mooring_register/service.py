@@ -246,6 +246,7 @@ class Service:
             "bindings": [_line(binding) for binding in state.bindings.values()],
             "problems": [str(problem) for problem in state.problems],
             "not registered": [str(one) for one in state.not_registered],
+            "no answer about": [f"{one}: {reason}" for one, reason in self._source.unanswered().items()],
             "registries": [
                 {**writer.state(), "undelivered seconds": round(writer.mailbox.undelivered_seconds(), 1)}
                 for writer in self._writers

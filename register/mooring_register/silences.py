@@ -6,6 +6,7 @@ later, as long as nothing is heard of the container.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from attrs import field, frozen, mutable
@@ -54,6 +55,10 @@ class Silences:
     def due(self, now: float) -> tuple[str, ...]:
         """Return those that are to be asked about again."""
         return tuple(one for one, silence in self._silences.items() if silence.due <= now)
+
+    def others(self, container_ids: Iterable[str]) -> list[str]:
+        """Return those of these containers about which answers are given."""
+        return [one for one in container_ids if one not in self._silences]
 
     def reasons(self) -> dict[str, str]:
         """Return why there is no answer, by container."""

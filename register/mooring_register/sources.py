@@ -7,7 +7,7 @@ decide.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -39,6 +39,9 @@ class Source(Protocol):
 
     def once(self, host: str) -> Observation:
         """Return everything that is there now; raises `Unavailable`."""
+
+    def unanswered(self) -> Mapping[str, str]:
+        """Return the containers that exist and about which nothing is answered, with the reason."""
 
     def heard_at(self) -> float | None:
         """Return when an event was last heard (epoch seconds), None when none was."""
@@ -80,6 +83,10 @@ class DockerSource:
         """See `Source.once`."""
         return list_once(self.engine, time.time(), self._binding_prefix)
 
+    def unanswered(self) -> Mapping[str, str]:
+        """See `Source.unanswered`."""
+        return self._feed.unanswered if self._feed is not None else {}
+
     def heard_at(self) -> float | None:
         """See `Source.heard_at`."""
         return self._feed.heard_at if self._feed is not None else None
@@ -109,6 +116,10 @@ class StaticSource:
     def once(self, host: str) -> Observation:
         """See `Source.once`."""
         return StaticFile(self._path, host, lambda _: None, time.time).read()
+
+    def unanswered(self) -> Mapping[str, str]:
+        """See `Source.unanswered`. A file says everything or nothing."""
+        return {}
 
     def heard_at(self) -> float | None:
         """See `Source.heard_at`. A file tells no events."""

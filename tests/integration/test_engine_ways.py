@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import docker
 import pytest
-from docker.errors import APIError
-from docker.models.containers import Container
 
 from mooring.errors import Unavailable
 from mooring_register.docker_address import parse_docker_address
 from mooring_register.docker_engine import DockerEngine
-from tests.engine_doors import ENGINE, Haproxy, Sshd
-from tests.integration.registers import Site
+from tests.engine_doors import Haproxy, Sshd
+from tests.integration.journeys import Journey, begun
 from tests.parts import Part
 from tests.servers import EtcdServer
 from tests.tls import make_certificates
@@ -69,76 +64,11 @@ def by_ssh(directory: Path, ending: ExitStack) -> tuple[list[str], dict[str, str
     return ["--docker", f"ssh://{door.user}@127.0.0.1:{door.port}"], {"HOME": str(door.home)}
 
 
-class Traveller(Part):
-    """A register with variables of its own."""
-
-    def __init__(self, directory: Path, options: list[str], variables: Mapping[str, str]) -> None:
-        super().__init__(directory, "register", options)
-        self._variables = variables
-
-    def environment(self) -> Mapping[str, str]:
-        """See `Server.environment`."""
-        return self._variables
-
-
-class Journey:
-    """A register on its way, and containers of this test."""
-
-    def __init__(self, site: Site, image: str) -> None:
-        self.site = site
-        self.client = docker.DockerClient(base_url=f"unix://{ENGINE}")
-        self._image = image
-        self._numbers = itertools.count(1)
-        self._made: list[Container] = []
-
-    def register(self, options: list[str], variables: Mapping[str, str]) -> Part:
-        """Start a register."""
-        where = ["--registry", self.site.address, "--host", self.site.host, "--ip", "127.0.0.1", "--ttl", "3"]
-        directory = self.site.directory / f"traveller-{next(self._numbers)}"
-        part = Traveller(directory, [*where, *options], variables)
-        self.site.parts.append(part)
-        part.launch()
-        return part
-
-    def container(self) -> Container:
-        """Run a container that says that it belongs to this test's service."""
-        name = f"{self.site.host}-{next(self._numbers)}"
-        labels = {"SERVICE_NAME": self.site.host}
-        one = self.client.containers.run(self._image, name=name, labels=labels, ports={"80/tcp": None}, detach=True)
-        self._made.append(one)
-        return one
-
-    def published(self) -> set[str]:
-        """Return the names of this test's containers that are published."""
-        return {one.name.removeprefix("/") for one in self.site.instances() if one.service == self.site.host}
-
-    def await_only(self, *containers: Container) -> None:
-        """Wait until exactly these are published."""
-        names = {one.name for one in containers}
-        wait_until(
-            lambda: self.published() == names,
-            lambda: f"{names} to be published, not {self.published()}:\n{self.site.logged()}",
-            DEADLINE_SECONDS,
-        )
-
-    def close(self) -> None:
-        """Remove the containers."""
-        for one in self._made:
-            with contextlib.suppress(APIError):
-                one.remove(force=True)
-        self.client.close()
-
-
 @pytest.fixture
 def journey(etcd_server: EtcdServer, tmp_path: Path, namespace: str, whoami_image: str) -> Iterator[Journey]:
     """Give a registry for it to write to."""
-    site = Site(etcd_server, tmp_path, namespace)
-    one = Journey(site, whoami_image)
-    try:
+    with begun(etcd_server, tmp_path, namespace, whoami_image) as one:
         yield one
-    finally:
-        site.close()
-        one.close()
 
 
 @pytest.mark.parametrize("way", [by_tcp, by_ipv6, by_tls, by_variables, by_ssh])
