@@ -114,6 +114,16 @@ def test_a_register_that_restarts_is_waited_for() -> None:
     assert one.at(105.4, DRAINS, stream(proxy("a", 12), sequence=12)) == Free("nothing is open to it any more")
 
 
+def test_after_a_silence_the_streams_are_to_be_seen_again() -> None:
+    """Whoever was silent may have been restarted, and have said in between that the container is up."""
+    one = Course()
+    one.at(100.0, DRAINS, stream(proxy("a", 10)))
+    one.at(103.0, None, stream(proxy("a", 10)))
+    later = stream(proxy("a", 11), sequence=12)
+    assert one.at(103.2, DRAINS, later) == Waiting("not known yet to a")
+    assert one.at(103.4, DRAINS, evolve(later, proxies=(proxy("a", 12),))) == Free("nothing is open to it any more")
+
+
 def test_a_register_that_died_while_all_drained_is_not_waited_for_for_ever() -> None:
     """What it wrote stands, until its lease ends or a successor comes."""
     one = Course()
