@@ -29,12 +29,12 @@ USERS = {**dict.fromkeys(PARTS, "10001:10001"), "mooring-etcd": "10002:10002", "
 COMMON_LAYERS = 2
 MOST_MEGABYTES = {"mooring-register": 90, "mooring-discover": 90, "mooring-proxy": 60}
 OWN = {
-    "mooring-register": {"mooring", "mooring_register", "docker", "etcd3", "grpc", "redis", "yaml"},
+    "mooring-register": {"mooring", "mooring_register", "consul", "docker", "etcd3", "grpc", "redis", "yaml"},
     "mooring-discover": {"mooring", "mooring_discover", "etcd3", "grpc", "redis"},
     "mooring-proxy": {"mooring", "mooring_proxy", "redis", "twisted"},
 }
 HAS_BEGUN = re.compile("admin server listens|following|proxy started")
-OTHERS = {"consul", "pip", "setuptools", "ensurepip", "pytest", "mooring_stack"}
+OTHERS = {"pip", "setuptools", "ensurepip", "pytest", "mooring_stack"}
 
 # What a part's Python can tell of its own image.
 TELLING = """
