@@ -36,12 +36,16 @@ class ConsulHost:
 
     def register(self, *options: str) -> Part:
         """Start a register of the file."""
+        return self.run("--static", str(self.file), *options)
+
+    def run(self, *options: str) -> Part:
+        """Start a register with these options."""
         registry = f"consul://{self.consul.address}{self.query}"
         where = ["--registry", registry, "--host", self.name, "--ttl", str(TTL_SECONDS)]
         part = Part(
             self.directory / f"register-{len(self.parts) + 1}",
             "register",
-            [*where, "--static", str(self.file), *options],
+            [*where, *options],
         )
         self.parts.append(part)
         part.launch()

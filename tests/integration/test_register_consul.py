@@ -10,6 +10,7 @@ import pytest
 
 from tests.consul import ConsulServer
 from tests.integration.consul_hosts import TTL_SECONDS, ConsulHost
+from tests.integration.docker_hosts import ENGINE, open_host
 from tests.integration.registers import Site
 from tests.servers import EtcdServer, free_port
 from tests.waiting import holds_for, wait_until
@@ -87,13 +88,23 @@ def test_alive_and_dead(host: ConsulHost) -> None:
 
 def test_restart_writes_nothing(host: ConsulHost) -> None:
     """After SIGTERM all stays; the successor adopts it and writes nothing, nor does either at a resync."""
-    host.declare(8001, {"service": host.name, "address": "127.0.0.1:8002", "checks": {"ttl": "1h"}})
+    odd = {
+        "service": f"{host.name}-odd/grün",
+        "id": f"{host.name} 100%/é:80",
+        "address": "[2001:db8::1]:9000",
+        "tags": ["b", "a,c", "ü"],
+        "attributes": {"text": "ü ", "empty": ""},
+        "state": "starting",
+        "checks": {"script": '"'},
+    }
+    host.declare(8001, {"service": host.name, "address": "127.0.0.1:8002", "checks": {"ttl": "1h"}}, odd)
     register = host.register("--resync", "1").ready()
     wait_until(lambda: host.passing() == {8001}, "the one without a check of its own to be handed out")
     before = host.indexes()
     key: Any = host.consul.tell("GET", f"/kv/mooring/hosts/{host.name}")
+    assert register.metric("mooring_register_puts_total") == 4
     assert register.end() < TTL_SECONDS
-    assert host.ports() == {8001, 8002}
+    assert host.ports() == {8001, 8002, 9000}
     successor = host.register("--resync", "1").ready()
     wait_until(lambda: successor.metric("mooring_register_keep_alives_total") > 3, "it to have lived for a while")
     assert host.indexes() == before
@@ -224,3 +235,24 @@ def test_paused_register(host: ConsulHost) -> None:
     wait_until(lambda: not first.answers(), "the first to find out")
     assert host.ports() == {8002}
     assert second.answers()
+
+
+@pytest.mark.docker
+def test_containers(
+    host: ConsulHost, etcd_server: EtcdServer, tmp_path: Path, namespace: str, whoami_image: str
+) -> None:
+    """[R-C] A container's labels become a check that Consul makes; paused or ended it is no service any more."""
+    with open_host(etcd_server, tmp_path, namespace, whoami_image) as containers:
+        register = host.run("--docker", f"unix://{ENGINE}", "--ip", "127.0.0.1", "--filter", f"name={namespace}-*")
+        one = containers.container(CHECK_HTTP="/", CHECK_INTERVAL="1s", TAGS="blue", REGION="eu")
+        wait_until(lambda: len(host.passing()) == 1, lambda: f"it to be handed out: {register.tail()}", 60)
+        (service,) = host.services().values()
+        assert (service["ID"], service["Tags"]) == (f"{host.name}:{one.name}:80", ["blue"])
+        assert (service["Meta"]["region"], service["Meta"]["mooring-container"]) == ("eu", one.id)
+        assert host.checks(service["ID"])[f"service:{service['ID']}"] == "passing"
+        one.pause()
+        wait_until(lambda: not host.services(), "the paused one to be deregistered")
+        one.unpause()
+        wait_until(lambda: len(host.passing()) == 1, "it to be handed out again")
+        one.stop(timeout=1)
+        wait_until(lambda: not host.services(), "the one that ended to be deregistered")
