@@ -11,6 +11,7 @@ import docker
 from docker.errors import APIError
 from docker.models.containers import Container
 
+from mooring.etcd.store import KeyValue
 from tests.engine_doors import ENGINE
 from tests.integration.registers import Site
 from tests.parts import Part
@@ -62,6 +63,10 @@ class Journey:
     def published(self) -> set[str]:
         """Return the names of this test's containers that are published."""
         return {one.name.removeprefix("/") for one in self.site.instances() if one.service == self.site.host}
+
+    def keys(self) -> dict[str, KeyValue]:
+        """Return what is written of this test's containers; others may run on the same engine."""
+        return {key: found for key, found in self.site.keys().items() if key.split("/")[2] == self.site.host}
 
     def await_only(self, *containers: Container) -> None:
         """Wait until exactly these are published."""

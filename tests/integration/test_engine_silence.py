@@ -62,11 +62,11 @@ def test_an_engine_that_stands_still_later(journey: Journey, tmp_path: Path) -> 
     with Haproxy(tmp_path / "door") as door:
         register = journey.register(["--docker", f"tcp://127.0.0.1:{door.port}", "--resync", "1"], {}).ready()
         journey.await_only(stays)
-        before = journey.site.keys()
+        before = journey.keys()
         door.pause()
         wait_until(lambda: register.state()["engine lost since"], "the silence to be noticed", NOTICED_SECONDS)
         assert "Read timed out" in register.state()["engine problem"]
-        assert journey.site.keys() == before
+        assert journey.keys() == before
         came = journey.container()
         door.resume()
         wait_until(lambda: register.state()["engine lost since"] is None, "the return to be noticed", NOTICED_SECONDS)

@@ -151,12 +151,12 @@ def test_a_proxy_that_cuts_what_is_idle(journey: Journey, tmp_path: Path, measur
         stays = journey.container()
         register = journey.register(["--docker", f"tcp://127.0.0.1:{door.port}"], {}).ready()
         journey.await_only(stays)
-        before = journey.site.keys()
+        before = journey.keys()
         begun = register.metric("mooring_register_docker_subscriptions_total")
         holds_for(3 * IDLE_SECONDS, lambda: register.state()["engine lost since"] is None, "the engine is not lost")
         cuts = register.metric("mooring_register_docker_subscriptions_total") - begun
         assert cuts >= 1
-        assert journey.site.keys() == before
+        assert journey.keys() == before
         assert register.metric("mooring_register_source_failures_total") == 0
         measured(
             f"a proxy that cuts idle events after {IDLE_SECONDS} s: {cuts:.0f} cuts in {3 * IDLE_SECONDS} s, 0 writes"
