@@ -29,7 +29,7 @@ def host(etcd_server: EtcdServer, tmp_path: Path, namespace: str, whoami_image: 
 def explain(*arguments: str, host: str, admin: int) -> subprocess.CompletedProcess[str]:
     """Run the command at this engine; the register is asked on that port."""
     where = ("--docker", f"unix://{ENGINE}", "--host", host, "--ip", "127.0.0.1", "--admin", str(admin))
-    command = [MOORING, "explain", *arguments, *where, "--log-level", "error"]
+    command = [str(MOORING), "explain", *arguments, *where, "--log-level", "error"]
     return subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
 
 
@@ -99,7 +99,7 @@ def test_the_beginning_of_several_ids_is_told(host: Host, whoami_image: str) -> 
 
 def test_an_engine_that_does_not_answer(tmp_path: Path) -> None:
     """One sentence, and status 1."""
-    command = [MOORING, "explain", "--docker", f"unix://{tmp_path}/no.sock", "--ip", "127.0.0.1"]
+    command = [str(MOORING), "explain", "--docker", f"unix://{tmp_path}/no.sock", "--ip", "127.0.0.1"]
     told = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
     assert told.returncode == 1
     assert "mooring:" in told.stderr
