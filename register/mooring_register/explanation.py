@@ -6,7 +6,7 @@ rule behind each of its answers. A container that does not run is read as if it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 from attrs import evolve, frozen
@@ -14,30 +14,18 @@ from attrs import evolve, frozen
 from mooring.errors import InvalidInput
 from mooring.model import Instance
 from mooring.selector import Selector
-from mooring_register.addresses import Place, Policy, reach
+from mooring_register.addresses import reach
 from mooring_register.bindings import Wishes
 from mooring_register.containers import Container, Inspected
 from mooring_register.descriptor import Descriptor, Spot, read_descriptor, said_about
 from mooring_register.known_containers import Known, cause_against
-from mooring_register.naming import NameFrom, is_ipv6
 from mooring_register.network_sharing import NoNetwork, network_owner, shares_network
+from mooring_register.port_instances import spot_of
 from mooring_register.registrar import Registrar
 from mooring_register.spelling import guesses
-from mooring_register.wording import tells_ports_apart, unsaid_words, view
-from mooring_register.words import Said, problem, split_list
+from mooring_register.word_sources import Placed, Word, registered_words, said_words
 
-# Told apart from the rest: what these decide is shown as such.
-_TOLD_ELSEWHERE: Final = frozenset({"name", "id", "tags"})
 _SHORT_ID: Final = 12
-
-
-@frozen
-class Word:
-    """One thing that a port is registered with, and where it comes from."""
-
-    word: str
-    value: str
-    source: str
 
 
 @frozen(kw_only=True)
@@ -166,19 +154,15 @@ def _registered(known: Known, state: Registrar, descriptor: Descriptor) -> Itera
     places = {(place.port, place.address): place for place in reached.places}
     for one in known.reading.instances:
         if not _is_taken(one, state):
-            said = said_about(descriptor, _spot(one))
-            place = places[_spot(one).port, one.address]
+            place = places[one.port or one.address.port, one.address]
+            placed = Placed(one, place, said_about(descriptor, spot_of(place)))
             yield PortRegistered(
                 port=f"{one.port}/{one.address.proto}",
                 service=one.service,
                 id=one.id,
                 address=str(one.address),
-                words=tuple(_words(one, said, state.policy, place, known)),
+                words=tuple(registered_words(known, state.policy, placed)),
             )
-
-
-def _spot(one: Instance) -> Spot:
-    return Spot(one.port or one.address.port, one.address.proto, 6 if is_ipv6(one.address.host) else 4)
 
 
 def _is_taken(instance: Instance, state: Registrar) -> bool:
@@ -186,59 +170,11 @@ def _is_taken(instance: Instance, state: Registrar) -> bool:
     return holder is not None and holder.container != instance.container
 
 
-def _words(one: Instance, said: Mapping[str, Said], policy: Policy, place: Place, known: Known) -> Iterator[Word]:
-    yield Word("service", one.service, _source_of_name(one, said, policy))
-    yield Word("id", one.id, said["id"].source if _is_said(said, "id") else "the host, the container and the port")
-    yield Word("address", str(one.address), place.rule)
-    if one.tags:
-        yield Word("tags", ",".join(one.tags), _source_of_tags(one, said))
-    seen = {**view(known.container, policy.host, place), "service": one.service, "is_named": _is_said(said, "name")}
-    yield from _said_words(known.container, {**unsaid_words(policy.wording, seen, []), **said}, known.problems)
-
-
-def _is_said(said: Mapping[str, Said], word: str) -> bool:
-    return word in said and bool(said[word].value)
-
-
-def _source_of_name(one: Instance, said: Mapping[str, Said], policy: Policy) -> str:
-    if _is_said(said, "name"):
-        name, source = said["name"].value, said["name"].source
-    elif policy.name_from is NameFrom.IMAGE:
-        name, source = "", f"image {one.image}"
-    else:
-        name, source = "", f"--name-from {policy.name_from}"
-    if (template := policy.wording.name) is not None:
-        source = f"{template.option}, of {source}"
-        if tells_ports_apart(template):
-            return source
-    is_numbered = one.service.endswith(f"-{one.port}") and not name.endswith(f"-{one.port}")
-    return f"{source}, with the port: several share the name" if is_numbered else source
-
-
-def _source_of_tags(one: Instance, said: Mapping[str, Said]) -> str:
-    own = split_list(said["tags"].value) if "tags" in said else ()
-    of_proto = () if one.address.proto == "tcp" else (one.address.proto,)
-    sources = {
-        said["tags"].source if own else "": own,
-        "--tags": set(one.tags) - {*own, *of_proto},
-        "its protocol": set(of_proto) - set(own),
-    }
-    return ", ".join(source for source, tags in sources.items() if tags)
-
-
-def _said_words(container: Container, said: Mapping[str, Said], problems: Iterable[InvalidInput]) -> Iterator[Word]:
-    """Yield what else is said and was understood."""
-    wrong = {one.where for one in problems}
-    for word, one in sorted(said.items()):
-        if word not in _TOLD_ELSEWHERE and one.value and problem(_bare(container), one, "").where not in wrong:
-            yield Word(word, one.value, one.source)
-
-
 def _left_out(known: Known, descriptor: Descriptor) -> Iterator[PortLeftOut]:
     for one in known.reading.not_registered:
         port, _, proto = one.port.partition("/")
         said = said_about(descriptor, Spot(int(port), proto)) if proto else {}
-        words = tuple(_said_words(known.container, said, known.problems))
+        words = tuple(said_words(known, said))
         yield PortLeftOut(port=one.port, rule=one.reason, words=words)
 
 
