@@ -211,6 +211,18 @@ def test_frozen_agent(own_host: ConsulHost, etcd_server: EtcdServer, tmp_path: P
     site.close()
 
 
+def test_ended_at_a_frozen_agent(own_host: ConsulHost) -> None:
+    """A register that is to withdraw everything from an agent that does not answer ends all the same, and says so."""
+    own_host.declare(8001)
+    register = own_host.register("--withdraw-on-exit").ready()
+    own_host.consul.pause()
+    try:
+        register.end()
+    finally:
+        own_host.consul.resume()
+    assert register.events("not everything could be withdrawn in time")
+
+
 def test_refused_script(host: ConsulHost) -> None:
     """A service whose script the agent does not run is left out and reported; the others are registered."""
     script = {"service": host.name, "address": "127.0.0.1:8002", "checks": {"script": "true"}}
@@ -256,3 +268,35 @@ def test_containers(
         wait_until(lambda: len(host.passing()) == 1, "it to be handed out again")
         one.stop(timeout=1)
         wait_until(lambda: not host.services(), "the one that ended to be deregistered")
+
+
+# As register/README.md names them.
+RIGHTS = """
+service_prefix "" { policy = "write" }
+session_prefix "" { policy = "write" }
+key_prefix "mooring/" { policy = "write" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("alive", "rights"), [("service", RIGHTS), ("node", RIGHTS + 'node_prefix "" { policy = "write" }')]
+)
+def test_token(alive: str, rights: str, tmp_path: Path, namespace: str) -> None:
+    """With a token of the rights that the README names everything is written; before, what is wrong is told."""
+    with ConsulServer(tmp_path / "consul", has_tokens=True) as consul:
+        host = ConsulHost(consul, tmp_path, namespace)
+        token = tmp_path / "token"
+        token.write_text("00000000-0000-0000-0000-000000000bad")
+        host.query = f"?token-file={token}&alive={alive}"
+        host.declare(8001, 8002)
+        register = host.register()
+        wait_until(lambda: "ACL" in register.ask("/readyz")[1], lambda: f"the reason: {register.ask('/readyz')}")
+        assert register.runs()
+        token.write_text(consul.make_token(rights))
+        wait_until(register.answers, lambda: f"all to be written: {register.tail()}", 60)
+        assert host.passing() == {8001, 8002}
+        assert token.read_text() not in host.logged()
+        register.kill()
+        assert host.register("--withdraw").status(60) == 0
+        assert host.services() == {}
+        host.close()
