@@ -31,6 +31,12 @@ imports: install  ## import-linter: who may import whom
 cover: install  ## all tests, with branch coverage; those that need the machine to themselves come last, one by one
 	$(BIN)/pytest --cov --numprocesses 4 --dist loadfile --durations 12 -m "not alone" && $(BIN)/pytest --durations 6 -m alone
 
+bench-scale: install  ## register with 10 000 containers of an engine that has none: time, memory, writes; build/bench/scale.json; minutes
+	$(BIN)/python -m tests.bench.scale
+
+bench-churn: install  ## register with 300 real containers, started and stopped in any order while etcd is slow; minutes
+	MOORING_CHURN_CONTAINERS=300 MOORING_REQUIRE_DOCKER=1 $(BIN)/pytest --timeout 1800 tests/integration/test_register_churn.py
+
 bench-consul: install  ## have 10 000 services in one Consul agent stay alive, which takes some minutes (SERVICES=NUMBER)
 	MOORING_TEST_CONSUL_SERVICES=$(or $(SERVICES),10000) $(BIN)/pytest tests/integration/test_register_consul_many.py
 
@@ -54,7 +60,7 @@ constraints: install  ## pin anew what constraints.txt pins: newest versions, wi
 clean:  ## remove what the other targets made
 	rm -rf .venv build .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache $(OURS:=/*.egg-info)
 
-.PHONY: help install demo test check lint types imports cover bench-consul images up down ps logs constraints clean
+.PHONY: help install demo test check lint types imports cover bench-scale bench-churn bench-consul images up down ps logs constraints clean
 
 # pip and setuptools first: what is only to be had as source is built with the pinned ones, not with some others.
 $(INSTALLED): constraints.txt $(OURS:=/pyproject.toml)

@@ -13,17 +13,21 @@ WATCH_SECONDS = 0.2  # between two looks at what should not change
 
 
 def wait_until(
-    condition: Callable[[], object], what: str | Callable[[], object], seconds: float = DEADLINE_SECONDS
+    condition: Callable[[], object],
+    what: str | Callable[[], object],
+    seconds: float = DEADLINE_SECONDS,
+    look_seconds: float = LOOK_SECONDS,
 ) -> float:
     """Wait for a condition and return how long that took, in seconds; fail when it takes longer than `seconds`.
 
-    `what` is what was waited for, and may be a function that also tells what was there instead when it failed.
+    `what` is what was waited for, and may be a function that also tells what was there instead when it failed. Looking
+    every `look_seconds` is for those whom a look costs something.
     """
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > seconds:
             raise AssertionError(f"waited {seconds} s in vain for {what if isinstance(what, str) else what()}")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(look_seconds)
     return time.monotonic() - began
 
 
