@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -72,6 +73,21 @@ def test_a_container_that_ended_is_explained_as_if_it_ran(host: Host) -> None:
     (left,) = explained["left_out"]
     assert (left["port"], left["rule"]) == ("80/tcp", "Docker has not published it yet")
     assert {"word": "publish", "value": "81", "source": "label SERVICE_PUBLISH"} in left["words"]
+
+
+def test_the_settings_of_register_count_by_its_variables(host: Host) -> None:
+    """In register's container, or with its environment, the command needs no option to see what register sees."""
+    one = host.container()
+    said = {
+        "MOORING_REGISTER_DOCKER": f"unix://{ENGINE}",
+        "MOORING_REGISTER_INTERNAL": "true",
+        "MOORING_REGISTER_ADMIN": str(host.process.port),
+    }
+    command = [MOORING, "explain", one.name or ""]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False, env=os.environ | said)
+    assert told.returncode == 0
+    assert f"the register on 127.0.0.1:{host.process.port} answers" in told.stdout
+    assert "(--internal, its own address in network bridge)" in told.stdout
 
 
 def test_what_names_no_container_is_told(host: Host) -> None:
