@@ -85,10 +85,25 @@ def check(keys: Keys, held: HeldHost) -> None:
         Unavailable: no answer.
     """
     found = keys.get(held.key)
+    # Whoever took it after our session had ended must not be fenced out by us in turn.
+    if found is not None and found.value != held.value:
+        raise OwnershipLost(f"another register took {held.key}")
     if found is None or found.session != held.session:
         raise SessionLost(held.session)
-    if found.value != held.value:
-        raise OwnershipLost(f"another register took {held.key}")
+
+
+def renew(keys: Keys, held: HeldHost) -> None:
+    """Renew the session of a host, and make sure that it is still ours.
+
+    Raises:
+        OwnershipLost, SessionLost, Unavailable: as `check`.
+    """
+    try:
+        keys.renew_session(held.session)
+    except SessionLost:
+        check(keys, held)
+        raise
+    check(keys, held)
 
 
 def _begin(keys: Keys, claim: Claim, token: str) -> HeldHost:

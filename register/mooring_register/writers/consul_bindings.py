@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 
 from mooring.consul.keys import Keys
 from mooring.documents import encode_binding
-from mooring.errors import Unavailable
+from mooring.errors import SessionLost, Unavailable
 from mooring.keys import BINDINGS_PREFIX
 from mooring.model import Binding
 from mooring.telemetry import get_logger
 from mooring_register import metrics
-from mooring_register.consul_ownership import HeldHost, bindings_root, in_consul
+from mooring_register.consul_ownership import HeldHost, bindings_root, check, in_consul
 
 log = get_logger()
 
@@ -48,7 +48,7 @@ class ConsulBindings:
         """Write until Consul holds what is wanted; False if something came between.
 
         Raises:
-            SessionLost: the host is not ours any more.
+            OwnershipLost, SessionLost: the host is not ours any more.
             Unavailable: no answer, or another session owns one of the keys: it ends by itself.
         """
         values = {_ROOT + key: encode_binding(binding).encode() for key, binding in wanted.items()}
@@ -62,7 +62,12 @@ class ConsulBindings:
         return True
 
     def _put(self, held: HeldHost, key: str, value: bytes) -> None:
-        if self._keys.acquire(key, value, held.session) is not None:
+        try:
+            refused = self._keys.acquire(key, value, held.session)
+        except SessionLost:
+            check(self._keys, held)
+            raise
+        if refused is not None:
             raise Unavailable(f"{key} is owned by another session")
         self._written[key] = value
         metrics.puts.labels(self._registry).inc()

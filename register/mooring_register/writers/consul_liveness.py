@@ -39,8 +39,7 @@ class ConsulLiveness:
         """
         self._pass()
         try:
-            self._keys.renew_session(held.session)
-            consul_ownership.check(self._keys, held)
+            consul_ownership.renew(self._keys, held)
         except (OwnershipLost, SessionLost) as error:
             return error
         return None

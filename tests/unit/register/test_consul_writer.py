@@ -407,6 +407,25 @@ def test_fenced_out_at_renewal() -> None:
     fails(first, OwnershipLost)
 
 
+@pytest.mark.parametrize("bindings", [{}, {DB.key: DB}])
+@pytest.mark.parametrize("is_told", [True, False])
+def test_woken_after_its_session(bindings: dict[str, Binding], *, is_told: bool) -> None:
+    """Who wakes when his session has ended and another has the host does not take it back, however he finds out."""
+    consul = Consul()
+    first, second = consul.writer(), consul.writer()
+    turn(first, WEB)
+    consul.keys.advance(60)
+    turn(second, WEB)
+    first.mailbox.deliver({} if not bindings else {WEB.key: WEB}, {}, bindings=bindings)
+    if is_told:
+        first.keep_alive.beat()
+    fails(first, OwnershipLost)
+    fails(first, OwnershipLost)
+    second.turn()
+    assert "a" in consul.ours()
+    assert consul.keys.list("mooring/bindings/") == ()
+
+
 def test_another_engine_is_refused() -> None:
     """A host of the same name on another engine writes nothing, and says who holds the name."""
     consul = Consul()
