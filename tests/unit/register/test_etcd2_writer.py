@@ -1,11 +1,15 @@
 """Writing to an etcd by its v2 API: what is written, renewed, left alone and taken over, and by whom."""
 
 import itertools
+import json
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mooring.errors import OwnershipLost, Unavailable, WorldError
 from mooring.etcd2.memory import MemoryKeys
@@ -588,3 +592,83 @@ def test_states() -> None:
     turn(one, WEB, OTHER)
     turn(one, evolve(WEB, state=State.DRAINING), OTHER)
     assert set(hosts.written()) == {"/services/web/b"}
+
+
+# -- whatever happens
+
+POOL = tuple(
+    evolve(WEB, id=f"i{number}", address=Address("10.0.0.1", port), container=f"c{number}" * 6)
+    for number in range(3)
+    for port in (80, 81)
+)
+STRANGER = "/services/web/stranger"
+wishes = st.lists(st.sampled_from(POOL), max_size=3, unique_by=lambda instance: instance.id)
+fates = st.lists(st.sampled_from([FINE, FINE, FINE, *FAILURES]), max_size=12)
+happenings = st.lists(
+    st.one_of(
+        st.tuples(st.just("deliver"), wishes),
+        st.tuples(st.sampled_from(["turn", "beat", "sleeper turns", "sleeper beats"]), fates),
+        st.tuples(st.just("pass"), st.integers(1, 8)),
+        st.tuples(st.sampled_from(["killed", "put to sleep"]), wishes),
+        st.tuples(st.just("somebody deletes"), st.integers(0, 5)),
+    ),
+    max_size=40,
+)
+
+
+class Story:
+    """A register that lives, an earlier one that may only sleep, and what happens to them."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.hosts = Hosts()
+        self.hosts.server.put(STRANGER, b"10.9.9.9:9", 10_000, ABSENT)
+        self._layout = layout
+        self.living = self._sleeper = self.hosts.writer(layout)
+        self.living.mailbox.deliver({}, {})
+
+    def happen(self, what: str, how: Any) -> None:  # noqa: ANN401 -- as `happenings` has it
+        """Let one thing happen."""
+        if what == "deliver":
+            self.living.mailbox.deliver({instance.key: instance for instance in how}, {})
+        elif what == "pass":
+            self.hosts.let_pass(how)
+        elif what == "somebody deletes":
+            ours = [node for node in self.hosts.server.list("/") if node.key != STRANGER]
+            for node in ours[how : how + 1]:
+                self.hosts.server.delete(node.key, node.index)
+        elif what in {"killed", "put to sleep"}:
+            self._sleeper = self.living if what == "put to sleep" else self._sleeper
+            self.living = self.hosts.writer(self._layout)
+            self.living.mailbox.deliver({instance.key: instance for instance in how}, {})
+        else:
+            self._act(what, how)
+
+    def _act(self, what: str, fates: list[str]) -> None:
+        one = self._sleeper if what.startswith("sleeper") else self.living
+        self.hosts.fates[one].fates.extend(fates)
+        (try_turn if "turn" in what else try_beat)(one)
+        self.hosts.fates[one].fates.clear()
+
+    def ports(self) -> dict[str, int]:
+        """Return the port that each key of ours speaks of."""
+        values = {key: value for key, value in self.hosts.written().items() if key != STRANGER}
+        return {
+            key: int(json.loads(value)["host_port"] if value.startswith("{") else value.rpartition(":")[2])
+            for key, value in values.items()
+        }
+
+
+@pytest.mark.parametrize("layout", [NATIVE, PLAIN], ids=["native", "registrator"])
+@given(happenings=happenings)
+def test_in_the_end_what_is_wanted_is_written(layout: Layout, happenings: list[tuple[str, Any]]) -> None:
+    """Lost answers, deaths, time, vandals, and registers that sleep and wake: in the end the last one's word stands."""
+    story = Story(layout)
+    for what, how in happenings:
+        story.happen(what, how)
+        assert get(story.hosts, STRANGER).value == b"10.9.9.9:9"
+    story.hosts.let_pass(3 * TTL_SECONDS, story.living)
+    delivery = story.living.mailbox.latest()
+    assert delivery is not None
+    wanted = {f"/services/web/{one.id}": one.address.port for one in delivery.instances.values()}
+    assert story.ports() == wanted
+    assert story.living.mailbox.settled == delivery.number
