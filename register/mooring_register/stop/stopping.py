@@ -23,6 +23,8 @@ from mooring_register.stop.progress import Free, Patience, Refused, Stop, Stream
 # An announcement outlives a register that restarts, and not much more: nobody drains for a command that was killed.
 BELIEVED_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 0.2
+# One that starts is to be told before it has listed: it would write that the container is up.
+_SOON_SECONDS: Final = 0.05
 
 
 class Register(Protocol):
@@ -82,7 +84,8 @@ class Stopping:
                 streams = self._look(pending)
                 free = [one for one in pending if self._may_stop(one, streams)]
                 ending += [pool.submit(self._stop, one) for one in free]
-                time.sleep(_AGAIN_SECONDS if len(free) < len(pending) else 0)
+                if len(free) < len(pending):
+                    time.sleep(_SOON_SECONDS if any(one.problem for one in pending) else _AGAIN_SECONDS)
             wait(ending)
         for future in ending:
             future.result()
