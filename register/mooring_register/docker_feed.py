@@ -14,8 +14,7 @@ engine is lost. A container about which the engine gives no answer is put off, a
 from __future__ import annotations
 
 import contextlib
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Final
@@ -27,11 +26,11 @@ from mooring.errors import Unavailable, WorldError
 from mooring.telemetry import get_logger
 from mooring.threads import keep_trying
 from mooring_register import metrics
-from mooring_register.containers import DEFAULT_BINDING_PREFIX, Container, read_container
+from mooring_register.containers import DEFAULT_BINDING_PREFIX
 from mooring_register.docker_hints import Connected, Hint, cause_of, signalled, superseded_left_out
 from mooring_register.engine import DockerEvent, Engine, Events, Unanswered
+from mooring_register.inspector import Inspector
 from mooring_register.observations import Died, Gone, Inspected, Listed, Lost, Observation, Signalled
-from mooring_register.silences import Silences
 
 log = get_logger()
 
@@ -39,7 +38,6 @@ log = get_logger()
 _REPLAYED_NANOSECONDS: Final = 30 * 10**9
 # Signals are older: a container may have been given minutes to end, and drains until then, whoever restarts.
 _SIGNALS_NANOSECONDS: Final = 600 * 10**9
-_FULL_ROUND_SECONDS: Final = 600.0
 # Docker may publish a container's ports a moment after its start; some are never published (a network without).
 _PENDING_LOOKS: Final = 6
 _PENDING_FIRST_SECONDS: Final = 0.1
@@ -79,7 +77,6 @@ class DockerFeed:
         self._observe = observe
         self._resync_seconds = resync_seconds
         self._clock = clock
-        self._binding_prefix = binding_prefix
         self._stopping = Event()
         self._hints: SimpleQueue[Hint] = SimpleQueue()
         self._events: Events | None = None
@@ -88,18 +85,16 @@ class DockerFeed:
         self._connected = False
         self._listed_at = 0.0
         self._fingerprints: dict[str, str] = {}
-        self._inspected_at: dict[str, float] = {}
-        self._running: set[str] = set()
         self._pending: list[_LookAgain] = []
         self._signals: tuple[Signalled, ...] = ()
         self._out_of_memory: set[str] = set()
-        self._silences = Silences()
+        self._inspector = Inspector(engine, clock, binding_prefix)
         self.heard_at: float | None = None
 
     @property
     def unanswered(self) -> Mapping[str, str]:
         """The containers about which the engine gives no answer, with the reason."""
-        return self._silences.reasons()
+        return self._inspector.unanswered
 
     def stop(self) -> None:
         """End both threads."""
@@ -212,20 +207,19 @@ class DockerFeed:
             case action:
                 # Asked about a container that is starting or ending, Docker answers when it has done with that, a third
                 # of a second later, and the news of all others would wait.
-                if action == "start" or event.container_id in self._running:
+                if action == "start" or event.container_id in self._inspector.running:
                     self._inspect(event.container_id, cause_of(event), event.at)
 
     def _die(self, container_id: str, event: DockerEvent) -> None:
         exit_code = int(event.attributes.get("exitCode") or 0)
-        self._running.discard(container_id)
-        self._silences.end(container_id)
+        self._inspector.has_ended(container_id)
         self._observe(Died(container_id, exit_code, event.at, container_id in self._out_of_memory))
         self._out_of_memory.discard(container_id)
         self._pending.append(_LookAgain(container_id, self._clock() + _AFTER_DEATH_SECONDS, _PENDING_LOOKS))
 
     def _inspect(self, container_id: str, cause: str, at: float, look: int = 0) -> None:
         try:
-            container = self._ask(container_id)
+            container = self._inspector.ask(container_id)
         except Unanswered:
             return
         if container is None:
@@ -242,59 +236,27 @@ class DockerFeed:
         self._pending = [one for one in self._pending if one.due > now]
         for one in due:
             self._inspect(one.container_id, "updated", now, one.look)
-        for container_id in self._silences.due(now):
+        for container_id in self._inspector.silent():
             self._inspect(container_id, "updated", now)
 
-    def _ask(self, container_id: str) -> Container | None:
-        """Ask about a container; None when there is none. Raises Unanswered, also when it is not its turn yet."""
-        if self._silences.holds(container_id, self._clock()):
-            raise Unanswered(container_id)
-        try:
-            document = self._engine.inspect(container_id)
-        except Unanswered as error:
-            metrics.unanswered.inc()
-            if self._silences.begin(container_id, str(error), self._clock()):
-                log.warning("the engine gives no answer about a container", container=container_id, reason=str(error))
-            raise
-        self._silences.end(container_id)
-        metrics.inspections.inc()
-        if document is None:
-            self._inspected_at.pop(container_id, None)
-            return None
-        self._inspected_at[container_id] = self._clock()
-        container = read_container(document, self._binding_prefix)
-        (self._running.add if container.running else self._running.discard)(container_id)
-        return container
-
+    @metrics.reconcile_seconds.time()
     def _list(self, *, everything: bool) -> None:
         """List, inspect what differs and a few of the others, or everything, and tell."""
         listed = {one.id: one.fingerprint for one in self._engine.running()}
         differing = {one for one, fingerprint in listed.items() if self._fingerprints.get(one) != fingerprint}
-        ended = (self._fingerprints.keys() | self._running) - listed.keys()
+        ended = (self._fingerprints.keys() | self._inspector.running) - listed.keys()
         if not everything:
             metrics.reconciled.inc(len(differing | ended))
-        asked = listed.keys() if everything else differing | self._longest_unseen(listed.keys())
+        asked = set(listed) if everything else differing | self._unseen(listed)
         # What ended is asked too: only the engine knows with which exit code.
-        answers = list(self._answers(asked | ended))
+        answers = tuple(self._inspector.ask_all(asked | ended))
         exited = self._engine.exited() if self._lists_exited else {}
         now = self._clock()
-        self._observe(Listed(frozenset(listed), tuple(answers), now, self._signals, exited))
+        self._observe(Listed(frozenset(listed), answers, now, self._signals, exited))
         self._signals = ()
         metrics.last_reconcile.set(now)
         self._fingerprints, self._listed_at = listed, now
-        self._running &= listed.keys()
-        self._inspected_at = {one: at for one, at in self._inspected_at.items() if one in listed}
-        self._silences.keep_only(frozenset(listed))
+        self._inspector.keep_only(listed.keys())
 
-    def _answers(self, asked: Iterable[str]) -> Iterator[Container]:
-        for container_id in sorted(asked):
-            with contextlib.suppress(Unanswered):
-                container = self._ask(container_id)
-                if container is not None:
-                    yield container
-
-    def _longest_unseen(self, ids: Iterable[str]) -> set[str]:
-        """Return as many containers as must be inspected now for all to be inspected within ten minutes."""
-        ordered = sorted(self._silences.others(ids), key=lambda one: self._inspected_at.get(one, 0.0))
-        share = min(1.0, max(0.0, (self._clock() - self._listed_at) / _FULL_ROUND_SECONDS))
-        return set(ordered[: math.ceil(len(ordered) * share)])
+    def _unseen(self, listed: Iterable[str]) -> set[str]:
+        return self._inspector.longest_unseen(listed, self._clock() - self._listed_at)

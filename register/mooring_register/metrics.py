@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Summary
 
 docker_events = Counter("mooring_register_docker_events_total", "Docker events received", ["action"])
 subscriptions = Counter("mooring_register_docker_subscriptions_total", "Times that docker events were subscribed to")
@@ -14,6 +14,10 @@ reconciled = Counter(
 problems = Counter("mooring_register_problems_total", "Labels, ids or files that cannot be meant, when first seen")
 skipped = Counter(
     "mooring_register_skipped_total", "What was not acted upon, when first seen, by rule or kind of mistake", ["reason"]
+)
+reconcile_seconds = Summary(
+    "mooring_register_reconcile_seconds",
+    "How long it took to list, and to inspect what differs and some others",
 )
 last_docker_event = Gauge("mooring_register_last_docker_event_timestamp_seconds", "When Docker last told something")
 last_reconcile = Gauge("mooring_register_last_reconcile_timestamp_seconds", "When everything was last compared")
