@@ -99,7 +99,7 @@ def test_events_end_when_they_are_closed(
         engine = DockerEngine(parse_docker_address(options[1]))
         for _ in range(2):
             events = engine.events(int(engine.identity().now * 1e9))
-            heard = threading.Thread(target=lambda events=events: list(events))
+            heard = threading.Thread(target=lambda events=events: list(events), daemon=True)
             heard.start()
             events.close()
             events.close()

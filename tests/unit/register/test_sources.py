@@ -7,7 +7,7 @@ from attrs import evolve
 
 from mooring.errors import SettingsError
 from mooring.model import Address
-from mooring_register.docker_address import DockerAddress
+from mooring_register.docker_address import DockerAddress, parse_docker_address
 from mooring_register.engine import Identity
 from mooring_register.host_network import host_name
 from mooring_register.settings import Settings
@@ -43,6 +43,16 @@ def test_the_address_is_needed() -> None:
     """Where the host's address cannot be told, the start fails and says what helps."""
     with pytest.raises(SettingsError, match=r"--ip: needed: this is .* or --internal, or run register with the host's"):
         policy_of(SETTINGS, ELSEWHERE)
+
+
+@pytest.mark.parametrize("docker", ["tcp://10.0.0.1:2375", "ssh://engine"])
+def test_the_address_of_another_host(docker: str) -> None:
+    """The address of a host that an engine elsewhere runs on is not this one's, although both have the same name."""
+    settings = evolve(SETTINGS, docker=parse_docker_address(docker))
+    with pytest.raises(SettingsError, match=r"--ip: needed: nobody here knows the address of the host that .* is on"):
+        policy_of(settings, HERE)
+    assert policy_of(evolve(settings, ip="10.0.0.1"), HERE).ip == "10.0.0.1"
+    assert policy_of(evolve(settings, internal=True), HERE).ip == ""
 
 
 def test_the_address_is_not_needed() -> None:
