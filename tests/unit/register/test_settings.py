@@ -78,6 +78,22 @@ def test_dry_run_for_consul(tmp_path: Path) -> None:
     assert "problem: 10.0.0.5:8080: attribute 'a.b'" in result.stderr
 
 
+def test_docker_host_beside_a_static_source(tmp_path: Path) -> None:
+    """That Docker's tools are told where their engine is does not keep a file from being the source."""
+    path = tmp_path / "static.yaml"
+    path.write_text("instances: []")
+    arguments = ["--static", str(path), "--host", "h1", "--dry-run"]
+    assert CliRunner().invoke(register, arguments, env={"DOCKER_HOST": "tcp://engine:2375"}).exit_code == 0
+
+
+def test_a_wrong_docker_host() -> None:
+    """A `DOCKER_HOST` that cannot be meant is told by its name, beside everything else that is wrong."""
+    result = CliRunner().invoke(register, ["--dry-run", "--ttl", "1"], env={"DOCKER_HOST": "npipe://x"})
+    assert result.exit_code == 2
+    assert "DOCKER_HOST: npipe://: this way to an engine is not known" in result.output
+    assert "--ttl" in result.output
+
+
 def test_dry_run(tmp_path: Path) -> None:
     """A dry run prints key and document of what would be written, and what is wrong with the rest."""
     path = tmp_path / "static.yaml"
