@@ -603,15 +603,16 @@ POOL = tuple(
 )
 STRANGER = "/services/web/stranger"
 wishes = st.lists(st.sampled_from(POOL), max_size=3, unique_by=lambda instance: instance.id)
-fates = st.lists(st.sampled_from([FINE, FINE, FINE, *FAILURES]), max_size=12)
+fates = st.just([]) | st.lists(st.sampled_from([FINE, FINE, FINE, *FAILURES]), max_size=12)
 happenings = st.lists(
     st.one_of(
-        st.tuples(st.just("deliver"), wishes),
+        st.tuples(st.sampled_from(["deliver", "deliver and turn"]), wishes),
         st.tuples(st.sampled_from(["turn", "beat", "sleeper turns", "sleeper beats"]), fates),
         st.tuples(st.just("pass"), st.integers(1, 8)),
         st.tuples(st.sampled_from(["killed", "put to sleep"]), wishes),
         st.tuples(st.just("somebody deletes"), st.integers(0, 5)),
     ),
+    min_size=12,
     max_size=40,
 )
 
@@ -628,8 +629,10 @@ class Story:
 
     def happen(self, what: str, how: Any) -> None:  # noqa: ANN401 -- as `happenings` has it
         """Let one thing happen."""
-        if what == "deliver":
+        if what.startswith("deliver"):
             self.living.mailbox.deliver({instance.key: instance for instance in how}, {})
+            if what.endswith("turn"):
+                try_turn(self.living)
         elif what == "pass":
             self.hosts.let_pass(how)
         elif what == "somebody deletes":
