@@ -83,7 +83,7 @@ def test_the_settings_of_register_count_by_its_variables(host: Host) -> None:
         "MOORING_REGISTER_INTERNAL": "true",
         "MOORING_REGISTER_ADMIN": str(host.process.port),
     }
-    command = [MOORING, "explain", one.name or ""]
+    command = [str(MOORING), "explain", one.name or ""]
     told = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False, env=os.environ | said)
     assert told.returncode == 0
     assert f"the register on 127.0.0.1:{host.process.port} answers" in told.stdout
