@@ -30,6 +30,7 @@ def register_all(crowd: Crowd, count: int, *options: str) -> Figures:
     wait_until(lambda: crowd.metric("puts_total") >= keys, "all to be written", LONG_SECONDS, _LOOK_SECONDS)
     seconds = time.monotonic() - began
     cpu_seconds = crowd.cpu_seconds()
+    crowd.part.ready()
     crowd.settle()
     assert crowd.metric("puts_total") == keys
     # The engine tells of the last moments too, before it tells what is new.
