@@ -603,7 +603,7 @@ POOL = tuple(
 )
 STRANGER = "/services/web/stranger"
 wishes = st.lists(st.sampled_from(POOL), max_size=3, unique_by=lambda instance: instance.id)
-fates: st.SearchStrategy[list[str]] = st.just(list[str]()) | st.lists(st.sampled_from([FINE, FINE, FINE, *FAILURES]), max_size=12)
+fates = st.just(list[str]()) | st.lists(st.sampled_from([FINE, FINE, FINE, *FAILURES]), max_size=12)
 happenings = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(["deliver", "deliver and turn"]), wishes),
