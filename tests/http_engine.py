@@ -23,8 +23,8 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
-from mooring_register.engine import DockerEvent
-from mooring_register.memory_engine import MemoryEngine
+from mooring_register.engine.memory_engine import MemoryEngine
+from mooring_register.engine.seam import DockerEvent
 from tests.waiting import wait_until
 
 Call: TypeAlias = tuple[str, Sequence[object], Mapping[str, object]]

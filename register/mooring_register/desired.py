@@ -12,14 +12,21 @@ from attrs import evolve, field, frozen
 
 from mooring.errors import DescriptorError
 from mooring.model import Instance
-from mooring_register.addresses import Policy, Reach, reach
-from mooring_register.bindings import Wishes, read_wishes
+from mooring_register.addresses.network_sharing import NoNetwork
+from mooring_register.addresses.reach import Policy, Reach, reach
+from mooring_register.bindings.wishes import Wishes, read_wishes
 from mooring_register.containers import Container
-from mooring_register.descriptor import NO_PORT, Descriptor, Spot, describe_port, read_descriptor, spoken_of_in_vain
-from mooring_register.filters import reason_against
-from mooring_register.network_sharing import NoNetwork
+from mooring_register.labels.descriptor import (
+    NO_PORT,
+    Descriptor,
+    Spot,
+    describe_port,
+    read_descriptor,
+    spoken_of_in_vain,
+)
+from mooring_register.labels.filters import reason_against
+from mooring_register.labels.words import PortDescriptor
 from mooring_register.port_instances import Port, port_instances, spot_of
-from mooring_register.words import PortDescriptor
 
 
 class Rule(StrEnum):

@@ -13,7 +13,7 @@ from mooring.documents import canonical, encode_binding
 from mooring.etcd.address import DEFAULT_PREFIX, EtcdAddress
 from mooring.keys import BINDINGS_PREFIX
 from mooring.model import Instance
-from mooring_register.consul_services import Site, register_all
+from mooring_register.consul.services import Site, register_all
 from mooring_register.layouts.named import layout_of
 from mooring_register.registrar import Key, Registrar, apply
 from mooring_register.settings import Settings

@@ -12,11 +12,11 @@ from attrs import evolve, frozen
 
 from mooring.errors import DescriptorError
 from mooring.model import Binding, Instance, State
-from mooring_register.addresses import Policy
-from mooring_register.bindings import Origin, bind, origin, unbound
+from mooring_register.addresses.network_sharing import NoNetwork, network_owner, shares_network
+from mooring_register.addresses.reach import Policy
+from mooring_register.bindings.wishes import Origin, bind, origin, unbound
 from mooring_register.containers import Container
 from mooring_register.desired import Reading, read
-from mooring_register.network_sharing import NoNetwork, network_owner, shares_network
 
 
 @frozen

@@ -17,8 +17,8 @@ from mooring.model import Address
 from mooring.telemetry import get_logger
 from mooring_register.aliases import ETCD_HOST, at_the_old_port, registry_of_etcd_host
 from mooring_register.deregistration import Deregister
-from mooring_register.docker_address import HOST_VARIABLE
 from mooring_register.dry_run import print_what_would_be_written
+from mooring_register.engine.address import HOST_VARIABLE
 from mooring_register.layouts import named as layouts
 from mooring_register.options import container_options, container_settings
 from mooring_register.service import Service

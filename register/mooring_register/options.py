@@ -13,13 +13,13 @@ import click
 from mooring.cli import Parsed, Several, option
 from mooring.errors import SettingsError
 from mooring_register.containers import DEFAULT_BINDING_PREFIX
-from mooring_register.docker_address import EXPECTED as EXPECTED_ENGINE
-from mooring_register.docker_address import DockerAddress, completed, parse_docker_address
-from mooring_register.docker_client import missing
-from mooring_register.filters import EXPECTED, parse_filter
-from mooring_register.naming import NameFrom
+from mooring_register.engine.address import EXPECTED as EXPECTED_ENGINE
+from mooring_register.engine.address import DockerAddress, completed, parse_docker_address
+from mooring_register.engine.client import missing
+from mooring_register.labels.filters import EXPECTED, parse_filter
+from mooring_register.labels.naming import NameFrom
+from mooring_register.labels.templates import Wording, parse_attribute, parse_name, parse_tags, split_words
 from mooring_register.settings import parse_ip
-from mooring_register.templates import Wording, parse_attribute, parse_name, parse_tags, split_words
 
 F = TypeVar("F", bound=Callable[..., Any])
 

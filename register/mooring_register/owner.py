@@ -17,7 +17,7 @@ from mooring.model import Binding, Instance
 from mooring.telemetry import get_logger
 from mooring.threads import end_watchdog, watchdog
 from mooring_register import metrics
-from mooring_register.addresses import Policy
+from mooring_register.addresses.reach import Policy
 from mooring_register.deregistration import Failure
 from mooring_register.observations import Observation
 from mooring_register.registrar import Key, Registrar, Withdrawal, apply, withdrawals

@@ -9,13 +9,13 @@ from attrs import field, frozen
 from mooring.errors import DescriptorError
 from mooring.keys import check_name
 from mooring.model import Instance, Json
-from mooring_register.addresses import Place, Policy
+from mooring_register.addresses.reach import Place, Policy
 from mooring_register.containers import Container
-from mooring_register.descriptor import Descriptor, Spot, describe_port
-from mooring_register.naming import further_id, grouped_service, is_ipv6, unsaid_service
-from mooring_register.naming import instance_id as default_id
-from mooring_register.wording import further_tags, service_name, tells_ports_apart, unsaid_words, view
-from mooring_register.words import REST_TAG, PortDescriptor
+from mooring_register.labels.descriptor import Descriptor, Spot, describe_port
+from mooring_register.labels.naming import further_id, grouped_service, is_ipv6, unsaid_service
+from mooring_register.labels.naming import instance_id as default_id
+from mooring_register.labels.wording import further_tags, service_name, tells_ports_apart, unsaid_words, view
+from mooring_register.labels.words import REST_TAG, PortDescriptor
 
 _TCP = "tcp"
 

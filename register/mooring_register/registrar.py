@@ -18,14 +18,14 @@ from attrs import evolve, field, frozen
 
 from mooring.errors import InvalidInput
 from mooring.model import Binding, Instance
-from mooring_register.addresses import Policy
+from mooring_register.addresses.network_sharing import shares_network
+from mooring_register.addresses.reach import Policy
 from mooring_register.claims import Claims, claims_after, claims_of
 from mooring_register.deregistration import Failure, failures_after
 from mooring_register.desired import NotRegistered, read
 from mooring_register.differences import differing
 from mooring_register.draining import Drain, after_announcement, after_signal, announces_end
 from mooring_register.known_containers import Known, bound, cause_against, joined, shown
-from mooring_register.network_sharing import shares_network
 from mooring_register.observations import (
     Declared,
     Died,

@@ -24,9 +24,9 @@ from mooring.selector import Selector
 from mooring.telemetry import get_logger
 from mooring.threads import start, turned_seconds_ago
 from mooring_register import metrics
-from mooring_register.addresses import Policy
+from mooring_register.addresses.reach import Policy
 from mooring_register.deregistration import Deregister
-from mooring_register.engine import Identity
+from mooring_register.engine.seam import Identity
 from mooring_register.observations import StopAnnounced
 from mooring_register.owner import Owner
 from mooring_register.ownership import Claim

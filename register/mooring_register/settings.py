@@ -20,12 +20,12 @@ from mooring.model import Address
 from mooring_register.aliases import ETCD_HOST, in_our_words
 from mooring_register.containers import DEFAULT_BINDING_PREFIX
 from mooring_register.deregistration import Deregister
-from mooring_register.docker_address import OPTION, DockerAddress
-from mooring_register.filters import Filter
+from mooring_register.engine.address import OPTION, DockerAddress
+from mooring_register.labels.filters import Filter
+from mooring_register.labels.naming import NameFrom
+from mooring_register.labels.templates import Wording
 from mooring_register.layouts.named import NAMES as LAYOUTS
 from mooring_register.layouts.named import NATIVE, reason_against
-from mooring_register.naming import NameFrom
-from mooring_register.templates import Wording
 
 # etcd grants no shorter leases than 2 s, and three renewals must fit into one.
 LEAST_TTL_SECONDS: Final = 3

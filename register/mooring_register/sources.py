@@ -13,14 +13,14 @@ from typing import Protocol
 
 from mooring.errors import SettingsError
 from mooring.threads import start
-from mooring_register.addresses import Policy
+from mooring_register.addresses.host_network import default_source, host_name, interface_address
+from mooring_register.addresses.reach import Policy
 from mooring_register.deregistration import Deregister
-from mooring_register.docker_address import DockerAddress
-from mooring_register.docker_engine import DockerEngine
-from mooring_register.docker_feed import DockerFeed
-from mooring_register.docker_listing import list_once
-from mooring_register.engine import Identity
-from mooring_register.host_network import default_source, host_name, interface_address
+from mooring_register.engine.address import DockerAddress
+from mooring_register.engine.docker_engine import DockerEngine
+from mooring_register.engine.feed import DockerFeed
+from mooring_register.engine.listing import list_once
+from mooring_register.engine.seam import Identity
 from mooring_register.observations import Observation
 from mooring_register.settings import Settings
 from mooring_register.static_file import StaticFile

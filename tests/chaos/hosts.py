@@ -17,7 +17,7 @@ from mooring.errors import OwnershipLost, Unavailable, WorldError
 from mooring.etcd.store import Change, Delete, KeyValue, Put, Removed, Store
 from mooring.keys import BINDINGS_PREFIX, host_key, instance_key
 from mooring.model import Binding, Instance, State
-from mooring_register.addresses import Policy
+from mooring_register.addresses.reach import Policy
 from mooring_register.containers import Container, PortMapping
 from mooring_register.layouts.native import Native
 from mooring_register.observations import Inspected, Listed, Observation

@@ -14,7 +14,7 @@ from mooring.etcd.store import Removed, Store
 from mooring.keys import host_key
 from mooring.model import Address
 from mooring_register.containers import Container, Network
-from mooring_register.docker_address import DockerAddress
+from mooring_register.engine.address import DockerAddress
 from mooring_register.observations import Died, Gone, Signalled
 from mooring_register.settings import Settings
 from tests.chaos.crashing import (

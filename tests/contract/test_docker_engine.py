@@ -14,10 +14,10 @@ from docker.errors import APIError
 from mooring.errors import Unavailable
 from mooring.threads import start
 from mooring_register.containers import Container, read_container
-from mooring_register.docker_address import parse_docker_address
-from mooring_register.docker_engine import DockerEngine
-from mooring_register.engine import DockerEvent, Engine
-from mooring_register.memory_engine import MemoryEngine
+from mooring_register.engine.address import parse_docker_address
+from mooring_register.engine.docker_engine import DockerEngine
+from mooring_register.engine.memory_engine import MemoryEngine
+from mooring_register.engine.seam import DockerEvent, Engine
 from tests.containers.systems import ensure_engine
 from tests.engines import KEPT, copy_images, engines
 from tests.engines import Engine as RealEngine

@@ -14,8 +14,8 @@ import pytest
 
 from mooring.errors import Unavailable
 from mooring_register.containers import PortMapping, read_container
-from mooring_register.docker_address import parse_docker_address
-from mooring_register.docker_engine import DockerEngine
+from mooring_register.engine.address import parse_docker_address
+from mooring_register.engine.docker_engine import DockerEngine
 from tests.servers import HOST
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "engines"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring_register.docker_client import TIMEOUT_SECONDS
+from mooring_register.engine.client import TIMEOUT_SECONDS
 from tests.engine_doors import Haproxy
 from tests.integration.journeys import Journey, begun
 from tests.servers import EtcdServer

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mooring.errors import Unavailable
-from mooring_register.docker_address import parse_docker_address
-from mooring_register.docker_engine import DockerEngine
+from mooring_register.engine.address import parse_docker_address
+from mooring_register.engine.docker_engine import DockerEngine
 from tests.engine_doors import Haproxy, Sshd
 from tests.integration.journeys import Journey, begun
 from tests.parts import Part

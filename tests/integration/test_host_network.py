@@ -11,7 +11,7 @@ from tests.machines import Namespaces, run
 
 pytestmark = pytest.mark.machines
 
-ASK = "from mooring_register.host_network import {0}; print({0}({1}))"
+ASK = "from mooring_register.addresses.host_network import {0}; print({0}({1}))"
 
 
 def interface(name: str) -> str:

@@ -14,7 +14,7 @@ from docker.errors import APIError
 from docker.models.containers import Container
 
 from mooring.model import Instance
-from mooring_register.host_network import default_source
+from mooring_register.addresses.host_network import default_source
 from tests.containers import images
 from tests.integration.registers import Site
 from tests.parts import MOORING

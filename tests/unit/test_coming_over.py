@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from mooring_register.labels.templates import parse_attribute, parse_name, parse_tags, parse_template
 from mooring_register.main import register
-from mooring_register.templates import parse_attribute, parse_name, parse_tags, parse_template
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/from-registrator.md").read_text()

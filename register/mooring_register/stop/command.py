@@ -13,7 +13,7 @@ from mooring.keys import RedisNames
 from mooring.model import Address
 from mooring.redis.client import RedisStream
 from mooring.redis.connection import DEFAULT_URL, checked_url
-from mooring_register.docker_address import DockerAddress
+from mooring_register.engine.address import DockerAddress
 from mooring_register.options import docker_option
 from mooring_register.stop.engine import StoppingEngine
 from mooring_register.stop.progress import Patience

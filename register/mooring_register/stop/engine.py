@@ -9,9 +9,9 @@ from typing import Final
 
 from mooring.errors import Unavailable
 from mooring_register.containers import Container, read_container
-from mooring_register.docker_address import DockerAddress
-from mooring_register.docker_client import FAILURES, DockerClient
-from mooring_register.docker_engine import DockerEngine
+from mooring_register.engine.address import DockerAddress
+from mooring_register.engine.client import FAILURES, DockerClient
+from mooring_register.engine.docker_engine import DockerEngine
 
 # Docker knows no number for "for ever" that its own clients would not cut short.
 _MOST_SECONDS: Final = 24 * 3600

@@ -4,7 +4,7 @@ What it knows of the agent (`found`) comes from reading it and from its own writ
 when the agent may have lost our services, every `resync_seconds`, and every TTL while there is something of which the
 agent, or another in it, may think better. A service that the agent refuses does not keep the others.
 
-An agent knows no conditions, so the host's key is looked at before each batch of writes (`consul_ownership`). Two that
+An agent knows no conditions, so the host's key is looked at before each batch of writes (`consul.ownership`). Two that
 start at the same moment may write in turns for as long as one batch takes; then the later one has the host.
 """
 
@@ -22,9 +22,9 @@ from mooring.model import Address
 from mooring.telemetry import get_logger
 from mooring.threads import keep_trying
 from mooring_register import metrics
-from mooring_register.consul_ownership import HeldHost, check, take
-from mooring_register.consul_plan import Deregistration, Found, Step, as_registered, plan_services, read_agent
-from mooring_register.consul_services import Registration, Site, liveness, register_all
+from mooring_register.consul.ownership import HeldHost, check, take
+from mooring_register.consul.plan import Deregistration, Found, Step, as_registered, plan_services, read_agent
+from mooring_register.consul.services import Registration, Site, liveness, register_all
 from mooring_register.keepalive import KeepAlive
 from mooring_register.writers.consul_bindings import ConsulBindings
 from mooring_register.writers.consul_liveness import ConsulLiveness

@@ -11,7 +11,7 @@ from mooring.keys import BINDINGS_PREFIX
 from mooring.model import Binding
 from mooring.telemetry import get_logger
 from mooring_register import metrics
-from mooring_register.consul_ownership import HeldHost, bindings_root, check, in_consul
+from mooring_register.consul.ownership import HeldHost, bindings_root, check, in_consul
 
 log = get_logger()
 

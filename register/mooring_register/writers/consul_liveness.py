@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection
 from mooring.consul.agent import Agent
 from mooring.consul.keys import Keys
 from mooring.errors import OwnershipLost, SessionLost, WorldError
-from mooring_register import consul_ownership
-from mooring_register.consul_ownership import HeldHost
-from mooring_register.consul_services import Liveness, node_check_id
+from mooring_register.consul import ownership as consul_ownership
+from mooring_register.consul.ownership import HeldHost
+from mooring_register.consul.services import Liveness, node_check_id
 
 
 class ConsulLiveness:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from mooring.errors import DescriptorError, DocumentError, InvalidInput
 from mooring.telemetry import get_logger
 from mooring_register import metrics
-from mooring_register.consul_plan import Step
-from mooring_register.consul_services import Registration
+from mooring_register.consul.plan import Step
+from mooring_register.consul.services import Registration
 
 log = get_logger()
 

@@ -16,7 +16,7 @@ from mooring.keys import BINDINGS_PREFIX, encode_id
 from mooring.model import Binding
 from mooring.telemetry import get_logger
 from mooring_register import metrics
-from mooring_register.binding_plan import BindingChange, WrittenBinding, bindings_carried_out, plan_bindings
+from mooring_register.bindings.plan import BindingChange, WrittenBinding, bindings_carried_out, plan_bindings
 from mooring_register.differences import differing
 from mooring_register.ownership import Held, present_while_held
 

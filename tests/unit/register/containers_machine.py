@@ -12,8 +12,8 @@ from attrs import define, field
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from mooring_register.engine import DockerEvent
-from mooring_register.memory_engine import MemoryEngine
+from mooring_register.engine.memory_engine import MemoryEngine
+from mooring_register.engine.seam import DockerEvent
 
 NAMES = st.sampled_from("ab")
 IMAGES = st.sampled_from(["web", "db"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mooring_register.descriptor import Spot, describe_port, read_descriptor
-from mooring_register.words import PortDescriptor
+from mooring_register.labels.descriptor import Spot, describe_port, read_descriptor
+from mooring_register.labels.words import PortDescriptor
 
 
 def described(port: int | Spot = 80, env: Mapping[str, str] | None = None, /, **labels: str) -> PortDescriptor:

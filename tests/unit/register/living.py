@@ -7,12 +7,12 @@ from typing import Any, Final, Protocol, cast
 from mooring.errors import Unavailable, WorldError
 from mooring.etcd.memory import MemoryStore
 from mooring.etcd.store import Committed, Condition, KeyValue, Operation, Refused, Store
-from mooring_register.addresses import Policy
-from mooring_register.docker_feed import DockerFeed
-from mooring_register.docker_hints import Connected, Hint
-from mooring_register.engine import DockerEvent, Engine
+from mooring_register.addresses.reach import Policy
+from mooring_register.engine.feed import DockerFeed
+from mooring_register.engine.hints import Connected, Hint
+from mooring_register.engine.memory_engine import MemoryEngine
+from mooring_register.engine.seam import DockerEvent, Engine
 from mooring_register.layouts.native import Native
-from mooring_register.memory_engine import MemoryEngine
 from mooring_register.owner import Owner
 from mooring_register.ownership import Claim
 from mooring_register.registrar import Registrar

@@ -3,9 +3,9 @@
 import pytest
 from attrs import evolve
 
-from mooring_register.addresses import Place, Policy, Reach, reach
+from mooring_register.addresses.network_sharing import NoNetwork
+from mooring_register.addresses.reach import Place, Policy, Reach, reach
 from mooring_register.containers import Container, Network, PortMapping
-from mooring_register.network_sharing import NoNetwork
 
 HOST = Policy(host="h", ip="10.0.0.5")
 INTERNAL = Policy(host="h", internal=True)

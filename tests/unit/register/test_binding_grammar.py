@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mooring.errors import DescriptorError
 from mooring.model import Address, Instance
 from mooring.selector import Selector, parse_selector
-from mooring_register.binding_grammar import Wish, parse_wish
+from mooring_register.bindings.grammar import Wish, parse_wish
 
 WHERE = "web: BACKEND_X"
 

@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from mooring.model import Binding
-from mooring_register.addresses import Policy
+from mooring_register.addresses.reach import Policy
 from mooring_register.containers import DEFAULT_BINDING_PREFIX, Container, Network, read_container
 from mooring_register.observations import Died, Inspected, Listed, Observation
 from mooring_register.registrar import Registrar, apply

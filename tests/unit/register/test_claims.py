@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.model import Address, Instance
-from mooring_register.addresses import Policy
+from mooring_register.addresses.reach import Policy
 from mooring_register.claims import claims_of
 from mooring_register.containers import Container, Network, PortMapping
 from mooring_register.observations import Declared, Died, Gone, Inspected, Listed, Observation, Signalled

@@ -6,7 +6,7 @@ from attrs import evolve
 from mooring.consul.agent import Check, Grpc, Http, Probe, Script, Tcp, Ttl
 from mooring.errors import DescriptorError
 from mooring.model import Address, Instance
-from mooring_register.consul_checks import check_of, duration_seconds
+from mooring_register.consul.checks import check_of, duration_seconds
 
 WEB = Instance(
     service="web",

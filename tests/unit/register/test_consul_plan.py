@@ -4,8 +4,8 @@ from attrs import evolve
 
 from mooring.consul.agent import CheckState, Service
 from mooring.model import Address, Instance, State
-from mooring_register.consul_plan import Deregistration, Found, Step, as_registered, plan_services, read_agent
-from mooring_register.consul_services import Registration, Site, register_one
+from mooring_register.consul.plan import Deregistration, Found, Step, as_registered, plan_services, read_agent
+from mooring_register.consul.services import Registration, Site, register_one
 
 HERE = Site("E1")
 WEB = Instance(service="web", id="a", address=Address("10.0.0.1", 80), host="h1", container="c1", name="/web.1")

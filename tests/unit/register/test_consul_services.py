@@ -5,7 +5,7 @@ from attrs import evolve
 
 from mooring.consul.agent import Alias, Check, Http, Ttl
 from mooring.model import Address, Instance, State
-from mooring_register.consul_services import Registration, Site, consul_name, liveness, register_all, register_one
+from mooring_register.consul.services import Registration, Site, consul_name, liveness, register_all, register_one
 
 HERE = Site("E1")
 WEB = Instance(

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from mooring_register.default_routes import DefaultRoute, ipv4_default, ipv6_address, ipv6_default
+from mooring_register.addresses.default_routes import DefaultRoute, ipv4_default, ipv6_address, ipv6_default
 
 NOWHERE = "0" * 32
 

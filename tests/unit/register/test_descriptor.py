@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring_register.descriptor import (
+from mooring_register.labels.descriptor import (
     LABEL_MOST_BYTES,
     NO_PORT,
     Spot,
@@ -12,7 +12,7 @@ from mooring_register.descriptor import (
     read_descriptor,
     spoken_of_in_vain,
 )
-from mooring_register.words import PortDescriptor
+from mooring_register.labels.words import PortDescriptor
 from tests.unit.register.describing import described
 
 # Wild text, and text that looks like a label: mere chance finds no `8000-8099_udp_`.

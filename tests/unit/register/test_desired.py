@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from mooring.documents import encode_instance
 from mooring.model import PROXY_KIND, Address, Instance
-from mooring_register.addresses import Policy
+from mooring_register.addresses.reach import Policy
 from mooring_register.containers import Container, Network, PortMapping, read_container
 from mooring_register.desired import read
-from mooring_register.filters import parse_filter
-from mooring_register.naming import NameFrom
+from mooring_register.labels.filters import parse_filter
+from mooring_register.labels.naming import NameFrom
 
 HOST = Policy(host="hostname", ip="192.168.1.10")
 REDIS = Container(

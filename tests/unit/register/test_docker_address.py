@@ -3,7 +3,7 @@
 import pytest
 
 from mooring.errors import SettingsError
-from mooring_register.docker_address import DockerAddress, Way, completed, parse_docker_address
+from mooring_register.engine.address import DockerAddress, Way, completed, parse_docker_address
 
 HOME = "/home/somebody/.docker"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mooring_register.docker_engine import fingerprint
+from mooring_register.engine.docker_engine import fingerprint
 
 
 def entry(status: str = "Up 5 minutes", **addresses: str) -> dict[str, Any]:

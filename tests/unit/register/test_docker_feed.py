@@ -7,13 +7,13 @@ import pytest
 from attrs import evolve
 
 from mooring.threads import start
-from mooring_register.addresses import Policy
+from mooring_register.addresses.reach import Policy
 from mooring_register.containers import Inspected
-from mooring_register.docker_feed import DockerFeed
-from mooring_register.docker_hints import Connected, superseded_left_out
-from mooring_register.docker_listing import list_once
-from mooring_register.engine import DockerEvent
-from mooring_register.memory_engine import MemoryEngine
+from mooring_register.engine.feed import DockerFeed
+from mooring_register.engine.hints import Connected, superseded_left_out
+from mooring_register.engine.listing import list_once
+from mooring_register.engine.memory_engine import MemoryEngine
+from mooring_register.engine.seam import DockerEvent
 from mooring_register.observations import Died, Gone, Listed, Lost, Observation, Signalled
 from mooring_register.registrar import Registrar, apply
 from tests.waiting import wait_until

@@ -13,7 +13,7 @@ from mooring.etcd.memory import MemoryStore
 from mooring.etcd.store import Delete, Put
 from mooring.keys import BINDINGS_PREFIX
 from mooring.model import Address, Binding, Instance
-from mooring_register.binding_plan import WrittenBinding, bindings_carried_out, plan_bindings
+from mooring_register.bindings.plan import WrittenBinding, bindings_carried_out, plan_bindings
 from mooring_register.layouts.native import Native
 from mooring_register.ownership import Claim
 from mooring_register.transactions import MOST_OPERATIONS

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from mooring_register.addresses import Policy
+from mooring_register.addresses.reach import Policy
 from mooring_register.containers import Container, Network, PortMapping, read_container
-from mooring_register.explanation import Explanation, PortLeftOut, Problem, as_if_it_ran, explanation_of
-from mooring_register.explanation_forms import Report, RunningRegister, json_text, text
-from mooring_register.filters import parse_filter
-from mooring_register.naming import NameFrom
+from mooring_register.explain.explanation import Explanation, PortLeftOut, Problem, as_if_it_ran, explanation_of
+from mooring_register.explain.forms import Report, RunningRegister, json_text, text
+from mooring_register.labels.filters import parse_filter
+from mooring_register.labels.naming import NameFrom
+from mooring_register.labels.templates import Wording, parse_attribute, parse_name, parse_tags
 from mooring_register.observations import Listed
 from mooring_register.registrar import Registrar, apply
-from mooring_register.templates import Wording, parse_attribute, parse_name, parse_tags
 
 HOST = Policy(host="host1", ip="10.0.0.5")
 WEB = Container(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring_register.containers import Container, Network
-from mooring_register.filters import parse_filter, reason_against
+from mooring_register.labels.filters import parse_filter, reason_against
 
 WEB = Container(
     id="c1",

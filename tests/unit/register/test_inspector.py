@@ -8,9 +8,9 @@ import pytest
 
 from mooring.errors import Unavailable
 from mooring_register.containers import Inspected
-from mooring_register.engine import Unanswered
-from mooring_register.inspector import Inspector
-from mooring_register.memory_engine import MemoryEngine
+from mooring_register.engine.inspector import Inspector
+from mooring_register.engine.memory_engine import MemoryEngine
+from mooring_register.engine.seam import Unanswered
 
 MANY = 200
 

@@ -3,7 +3,7 @@
 from attrs import evolve
 
 from mooring.model import State
-from mooring_register.addresses import Policy
+from mooring_register.addresses.reach import Policy
 from mooring_register.containers import Container, PortMapping
 from mooring_register.observations import Died, Inspected, Listed
 from mooring_register.registrar import Registrar, Withdrawal, apply, withdrawals

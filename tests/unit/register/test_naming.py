@@ -3,7 +3,14 @@
 import pytest
 
 from mooring_register.containers import Container
-from mooring_register.naming import NameFrom, default_service, grouped_service, instance_id, repository, unsaid_service
+from mooring_register.labels.naming import (
+    NameFrom,
+    default_service,
+    grouped_service,
+    instance_id,
+    repository,
+    unsaid_service,
+)
 
 COMPOSED = Container(
     id="c",

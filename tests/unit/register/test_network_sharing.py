@@ -3,8 +3,8 @@
 import pytest
 from attrs import evolve
 
+from mooring_register.addresses.network_sharing import NoNetwork, network_owner
 from mooring_register.containers import Container
-from mooring_register.network_sharing import NoNetwork, network_owner
 
 
 def joining(container_id: str, whose: str, started_at: float = 0.0) -> Container:

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from mooring.model import Binding, Instance, State
 from mooring_register import metrics
-from mooring_register.addresses import Policy
+from mooring_register.addresses.reach import Policy
 from mooring_register.containers import Container, Network, PortMapping
 from mooring_register.deregistration import Failure
 from mooring_register.observations import Died, Inspected, Listed, Lost, Observation, Signalled
@@ -140,7 +140,7 @@ def skipped(reason: str) -> float:
 
 
 STANDS_STILL = """
-from mooring_register.addresses import Policy
+from mooring_register.addresses.reach import Policy
 from mooring_register.observations import Declared
 from mooring_register.owner import Owner
 from mooring_register.registrar import Registrar

@@ -18,7 +18,7 @@ from mooring.errors import OwnershipLost
 from mooring.etcd.memory import MemoryStore
 from mooring.etcd.store import Delete, KeyValue, Operation, Put
 from mooring.keys import BINDINGS_PREFIX
-from mooring_register.engine import DockerEvent
+from mooring_register.engine.seam import DockerEvent
 from mooring_register.layouts.native import Native
 from mooring_register.ownership import Claim
 from mooring_register.writers.etcd import EtcdWriter

@@ -5,7 +5,7 @@ from attrs import evolve
 
 from mooring.errors import DocumentError
 from mooring.model import Address, Instance, State
-from mooring_register.addresses import Policy
+from mooring_register.addresses.reach import Policy
 from mooring_register.containers import Container, PortMapping
 from mooring_register.deregistration import Failure
 from mooring_register.observations import (

@@ -1,6 +1,6 @@
 """Containers about which an engine gives no answer."""
 
-from mooring_register.silences import Silences
+from mooring_register.engine.silences import Silences
 
 
 def test_later_and_later() -> None:

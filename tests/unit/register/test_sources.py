@@ -7,9 +7,9 @@ from attrs import evolve
 
 from mooring.errors import SettingsError
 from mooring.model import Address
-from mooring_register.docker_address import DockerAddress, parse_docker_address
-from mooring_register.engine import Identity
-from mooring_register.host_network import host_name
+from mooring_register.addresses.host_network import host_name
+from mooring_register.engine.address import DockerAddress, parse_docker_address
+from mooring_register.engine.seam import Identity
 from mooring_register.settings import Settings
 from mooring_register.sources import engine_id, policy_of
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mooring_register.containers import Container
-from mooring_register.descriptor import read_descriptor
-from mooring_register.spelling import guesses
+from mooring_register.labels.descriptor import read_descriptor
+from mooring_register.labels.spelling import guesses
 
 
 def guessed(labels: dict[str, str], ports: tuple[int, ...] = (80,)) -> list[str]:

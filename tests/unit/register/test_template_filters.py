@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from mooring_register.templates import parse_template
+from mooring_register.labels.templates import parse_template
 
 ID = "e20f9c1a76565d62ae24a3bb877b17b862b6eab94f4e95a0e07ccf25087aaf4f"
 SEEN = {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring_register.templates import (
+from mooring_register.labels.templates import (
     OUTPUT_MOST_CHARACTERS,
     Template,
     parse_attribute,

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from mooring.documents import encode_instance
 from mooring.model import Address, Instance
-from mooring_register.addresses import Place, Policy
+from mooring_register.addresses.reach import Place, Policy
 from mooring_register.containers import Container, Network, PortMapping, read_container
 from mooring_register.desired import Reading, read
-from mooring_register.templates import NAMES, Wording, parse_attribute, parse_name, parse_tags
-from mooring_register.wording import Image, image, view
+from mooring_register.labels.templates import NAMES, Wording, parse_attribute, parse_name, parse_tags
+from mooring_register.labels.wording import Image, image, view
 
 HOST = Policy(host="h1", ip="192.168.1.10")
 WEB = Container(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring_register.descriptor import Spot
-from mooring_register.words import split_list
+from mooring_register.labels.descriptor import Spot
+from mooring_register.labels.words import split_list
 from tests.unit.register.describing import described
 
 

@@ -14,15 +14,15 @@ from attrs import evolve
 from mooring.cli import Command, Parsed, address, option, stop_with
 from mooring.errors import WorldError
 from mooring.model import Address
-from mooring_register import explanation_forms as forms
 from mooring_register.containers import Inspected, read_container
-from mooring_register.docker_listing import list_once
-from mooring_register.engine import Engine
-from mooring_register.explanation import as_if_it_ran, explanation_of
+from mooring_register.engine.listing import list_once
+from mooring_register.engine.seam import Engine
+from mooring_register.explain import forms
+from mooring_register.explain.explanation import as_if_it_ran, explanation_of
+from mooring_register.explain.running_register import ask_register
 from mooring_register.observations import Listed
 from mooring_register.options import container_options, container_settings
 from mooring_register.registrar import Registrar, apply
-from mooring_register.running_register import ask_register
 from mooring_register.settings import Settings, container_problems
 from mooring_register.sources import docker_source_of, policy_of
 

@@ -23,7 +23,7 @@ REST_TAG: Final = "rest"
 _CHECK_PREFIX: Final = "check_"
 _HTTP_PREFIX: Final = "http_"
 _KIND: Final = "kind"
-# Said of a whole container, in this one spelling: `addresses` reads them.
+# Said of a whole container, in this one spelling: `addresses.reach` reads them.
 _WHOLE_CONTAINER: Final = {"network": "SERVICE_NETWORK", "port": "SERVICE_PORT"}
 # Words with a meaning of their own, hence no attributes.
 _WORDS: Final = frozenset({"name", "id", "tags", "ignore", "publish", "weight", "zone", "network", "port"})

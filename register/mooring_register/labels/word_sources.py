@@ -8,11 +8,11 @@ from typing import Final
 from attrs import frozen
 
 from mooring.model import Instance
-from mooring_register.addresses import Place, Policy
+from mooring_register.addresses.reach import Place, Policy
 from mooring_register.known_containers import Known
-from mooring_register.naming import NameFrom
-from mooring_register.wording import tells_ports_apart, unsaid_words, view
-from mooring_register.words import Said, problem, split_list
+from mooring_register.labels.naming import NameFrom
+from mooring_register.labels.wording import tells_ports_apart, unsaid_words, view
+from mooring_register.labels.words import Said, problem, split_list
 
 # Told apart from the rest: what these decide is shown as such.
 _TOLD_ELSEWHERE: Final = frozenset({"name", "id", "tags"})

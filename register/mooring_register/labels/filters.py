@@ -13,7 +13,7 @@ from typing import Final
 from attrs import frozen
 
 from mooring_register.containers import Container
-from mooring_register.naming import repository
+from mooring_register.labels.naming import repository
 
 EXPECTED: Final = "label=KEY[=VALUE], name=PATTERN, image=PATTERN or network=NAME, or with != for what must not be"
 

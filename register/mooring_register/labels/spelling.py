@@ -11,8 +11,8 @@ from difflib import get_close_matches
 from typing import Final
 
 from mooring_register.containers import DESCRIPTOR_PREFIX, Container
-from mooring_register.descriptor import Breadth, Descriptor, spoken_of_in_vain
-from mooring_register.words import Said, is_ours, known_words
+from mooring_register.labels.descriptor import Breadth, Descriptor, spoken_of_in_vain
+from mooring_register.labels.words import Said, is_ours, known_words
 
 # Near enough for a letter that is missing, too many, wrong or swapped, and not for `node`, which is no `zone`.
 _NEAR: Final = 0.8

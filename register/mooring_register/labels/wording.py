@@ -12,11 +12,11 @@ from typing import Final
 from attrs import frozen
 
 from mooring.errors import DescriptorError, TemplateError
-from mooring_register.addresses import Place
+from mooring_register.addresses.reach import Place
 from mooring_register.containers import Container
-from mooring_register.naming import compose_labels, repository
-from mooring_register.templates import Template, Wording
-from mooring_register.words import Said, split_list
+from mooring_register.labels.naming import compose_labels, repository
+from mooring_register.labels.templates import Template, Wording
+from mooring_register.labels.words import Said, split_list
 
 # A name that depends on one of these tells the ports of a container apart by itself.
 _TELLS_PORTS_APART: Final = ("port", "published", "address")

@@ -19,9 +19,9 @@ from docker.errors import DockerException, NotFound
 
 from mooring.errors import Unavailable
 from mooring_register.containers import Inspected, parse_time
-from mooring_register.docker_address import DockerAddress
-from mooring_register.docker_client import FAILURES, DockerClient, is_about_what_was_asked, reason_of
-from mooring_register.engine import ACTIONS, DockerEvent, Events, Identity, Summary, Unanswered
+from mooring_register.engine.address import DockerAddress
+from mooring_register.engine.client import FAILURES, DockerClient, is_about_what_was_asked, reason_of
+from mooring_register.engine.seam import ACTIONS, DockerEvent, Events, Identity, Summary, Unanswered
 
 _EXITED = re.compile(r"Exited \((?P<code>[0-9]+)\)")
 _HEALTH = re.compile(r"\((?P<health>[^)]*)\)")

@@ -17,7 +17,7 @@ from attrs import field, frozen
 
 from mooring.errors import DescriptorError
 from mooring.model import parse_port
-from mooring_register.words import PortDescriptor, Said, check_spelling, describe, is_ours, problem
+from mooring_register.labels.words import PortDescriptor, Said, check_spelling, describe, is_ours, problem
 
 _LABEL = re.compile(
     r"SERVICE_(?:(?P<first>[0-9]+)(?:-(?P<last>[0-9]+))?_(?:(?P<proto>(?i:tcp|udp))_)?)?(?P<word>.+)", re.DOTALL

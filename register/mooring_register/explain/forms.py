@@ -13,8 +13,8 @@ import attrs
 from attrs import frozen
 
 from mooring.tables import Columns, duration, harmless
-from mooring_register.explanation import BindingExplained, Explanation, PortRegistered, shortened
-from mooring_register.word_sources import Word
+from mooring_register.explain.explanation import BindingExplained, Explanation, PortRegistered, shortened
+from mooring_register.labels.word_sources import Word
 
 _TITLES: Final = ("", "", "")
 

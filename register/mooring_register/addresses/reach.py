@@ -15,11 +15,11 @@ from attrs import field, frozen
 
 from mooring.errors import DescriptorError
 from mooring.model import Address, parse_port
+from mooring_register.addresses.network_sharing import NoNetwork
 from mooring_register.containers import Container, PortMapping
-from mooring_register.filters import Filter
-from mooring_register.naming import NameFrom, is_ipv6
-from mooring_register.network_sharing import NoNetwork
-from mooring_register.templates import Wording
+from mooring_register.labels.filters import Filter
+from mooring_register.labels.naming import NameFrom, is_ipv6
+from mooring_register.labels.templates import Wording
 
 NETWORK_LABEL: Final = "SERVICE_NETWORK"
 PORT_LABEL: Final = "SERVICE_PORT"

@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 
 from mooring.consul.agent import Check, CheckState, Service
 from mooring.errors import DescriptorError, IdTaken
-from mooring_register.consul_services import HOST, REASON, Registration, maintenance_id, others_maintenance
+from mooring_register.consul.services import HOST, REASON, Registration, maintenance_id, others_maintenance
 
 
 @frozen

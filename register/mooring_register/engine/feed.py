@@ -27,9 +27,9 @@ from mooring.telemetry import get_logger
 from mooring.threads import keep_trying
 from mooring_register import metrics
 from mooring_register.containers import DEFAULT_BINDING_PREFIX
-from mooring_register.docker_hints import Connected, Hint, cause_of, signalled, superseded_left_out
-from mooring_register.engine import DockerEvent, Engine, Events, Unanswered
-from mooring_register.inspector import Inspector
+from mooring_register.engine.hints import Connected, Hint, cause_of, signalled, superseded_left_out
+from mooring_register.engine.inspector import Inspector
+from mooring_register.engine.seam import DockerEvent, Engine, Events, Unanswered
 from mooring_register.observations import Died, Gone, Inspected, Listed, Lost, Observation, Signalled
 
 log = get_logger()

@@ -15,10 +15,10 @@ from attrs import frozen
 from mooring.errors import BindingError, DescriptorError
 from mooring.keys import binding_key, check_name
 from mooring.model import Binding
-from mooring_register.addresses import Policy
-from mooring_register.binding_grammar import Wish, parse_wish
+from mooring_register.addresses.network_sharing import NoNetwork, network_owner
+from mooring_register.addresses.reach import Policy
+from mooring_register.bindings.grammar import Wish, parse_wish
 from mooring_register.containers import Container
-from mooring_register.network_sharing import NoNetwork, network_owner
 
 Wishes: TypeAlias = Mapping[str, Wish]
 """What a container asks for, by the whole name of the variable that says so."""

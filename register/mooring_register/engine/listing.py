@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mooring_register.containers import DEFAULT_BINDING_PREFIX, read_container
-from mooring_register.engine import Engine
+from mooring_register.engine.seam import Engine
 from mooring_register.observations import Listed
 
 

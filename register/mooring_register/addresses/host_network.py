@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from mooring.errors import SettingsError
-from mooring_register.default_routes import DefaultRoute, ipv4_default, ipv6_address, ipv6_default
+from mooring_register.addresses.default_routes import DefaultRoute, ipv4_default, ipv6_address, ipv6_default
 
 _TABLES: Final = Path("/proc/thread-self/net")
 _SIOCGIFADDR: Final = 0x8915  # linux/sockios.h

@@ -17,7 +17,7 @@ from typing import Any, Final
 from mooring.errors import Unavailable
 from mooring_register.containers import Inspected
 from mooring_register.draining import signal_number
-from mooring_register.engine import DockerEvent, Events, Identity, Summary, Unanswered
+from mooring_register.engine.seam import DockerEvent, Events, Identity, Summary, Unanswered
 
 # As many as Docker keeps for those who ask for the past.
 _KEPT_EVENTS: Final = 256

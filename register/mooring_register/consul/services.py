@@ -22,7 +22,7 @@ from mooring.consul.agent import Alias, Check, CheckState, Service, Ttl
 from mooring.documents import canonical
 from mooring.errors import DescriptorError
 from mooring.model import Instance, Json, State
-from mooring_register.consul_checks import check_of
+from mooring_register.consul.checks import check_of
 from mooring_register.registrar import Key
 
 LIVENESS_NAME: Final = "mooring-register"

@@ -16,8 +16,8 @@ from attrs import field, frozen
 from jinja2 import meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from mooring_register.template_filters import FILTERS
-from mooring_register.words import is_said_once
+from mooring_register.labels.template_filters import FILTERS
+from mooring_register.labels.words import is_said_once
 
 NAMES: Final = frozenset(
     {

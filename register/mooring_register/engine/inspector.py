@@ -20,8 +20,8 @@ from mooring.telemetry import get_logger
 from mooring.threads import start
 from mooring_register import metrics
 from mooring_register.containers import Container, Inspected, read_container
-from mooring_register.engine import Engine, Unanswered
-from mooring_register.silences import Silences
+from mooring_register.engine.seam import Engine, Unanswered
+from mooring_register.engine.silences import Silences
 
 log = get_logger()
 

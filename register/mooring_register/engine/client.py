@@ -20,8 +20,8 @@ import urllib3
 from docker.errors import DockerException
 from docker.tls import TLSConfig
 
-from mooring_register.docker_address import DockerAddress, Way
-from mooring_register.docker_connections import keep_connections
+from mooring_register.engine.address import DockerAddress, Way
+from mooring_register.engine.connections import keep_connections
 
 TIMEOUT_SECONDS: Final = 10
 # So long a stream may be silent before it is asked for anew: of a peer that is gone without a word nothing else tells.

@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 from attrs import frozen
 
-from mooring_register.engine import DockerEvent
+from mooring_register.engine.seam import DockerEvent
 from mooring_register.observations import Lost, Signalled
 
 _CAUSES: Final = {

@@ -14,16 +14,16 @@ from attrs import evolve, frozen
 from mooring.errors import InvalidInput
 from mooring.model import Instance
 from mooring.selector import Selector
-from mooring_register.addresses import reach
-from mooring_register.bindings import Wishes
+from mooring_register.addresses.network_sharing import NoNetwork, network_owner, shares_network
+from mooring_register.addresses.reach import reach
+from mooring_register.bindings.wishes import Wishes
 from mooring_register.containers import Container, Inspected
-from mooring_register.descriptor import Descriptor, Spot, read_descriptor, said_about
 from mooring_register.known_containers import Known, cause_against
-from mooring_register.network_sharing import NoNetwork, network_owner, shares_network
+from mooring_register.labels.descriptor import Descriptor, Spot, read_descriptor, said_about
+from mooring_register.labels.spelling import guesses
+from mooring_register.labels.word_sources import Placed, Word, registered_words, said_words
 from mooring_register.port_instances import spot_of
 from mooring_register.registrar import Registrar
-from mooring_register.spelling import guesses
-from mooring_register.word_sources import Placed, Word, registered_words, said_words
 
 _SHORT_ID: Final = 12
 

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.request import urlopen
 
 from mooring.model import Address
-from mooring_register.explanation_forms import RunningRegister
+from mooring_register.explain.forms import RunningRegister
 
 _TIMEOUT_SECONDS: Final = 2.0
 

@@ -1,0 +1,1 @@
+"""Where a container is reached, and under which address its host."""

@@ -1,0 +1,1 @@
+"""`mooring explain`: why a container is registered as it is, or why it is not."""
