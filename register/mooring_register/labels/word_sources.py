@@ -43,7 +43,7 @@ def registered_words(known: Known, policy: Policy, placed: Placed) -> Iterator[W
     yield Word("id", one.id, said["id"].source if _is_said(said, "id") else "the host, the container and the port")
     yield Word("address", str(one.address), placed.place.rule)
     if one.tags:
-        yield Word("tags", ",".join(one.tags), _source_of_tags(one, said))
+        yield Word("tags", ",".join(tag.replace(",", r"\,") for tag in one.tags), _source_of_tags(one, said))
     seen = view(known.container, policy.host, placed.place)
     seen = {**seen, "service": one.service, "is_named": _is_said(said, "name")}
     yield from said_words(known, {**unsaid_words(policy.wording, seen, []), **said})

@@ -52,14 +52,14 @@ def test_each_word_tells_where_it_comes_from() -> None:
     """Said by a label, by a variable, or by nobody: then the rule is told."""
     one = evolve(
         WEB,
-        labels={"SERVICE_80_NAME": "web", "SERVICE_TAGS": "a,b"},
+        labels={"SERVICE_80_NAME": "web", "SERVICE_TAGS": r"a,b\,c"},
         environment={"SERVICE_TAGS": "c", "SERVICE_PUBLISH": "81", "SERVICE_REGION": "eu"},
     )
     assert words(explained(one)) == {
         "service": ("web", "label SERVICE_80_NAME"),
         "id": ("host1:web.1:80", "the host, the container and the port"),
         "address": ("10.0.0.5:8000", "published on all addresses, hence the host's"),
-        "tags": ("a,b", "label SERVICE_TAGS"),
+        "tags": (r"a,b\,c", "label SERVICE_TAGS"),
         "publish": ("81", "variable SERVICE_PUBLISH"),
         "region": ("eu", "variable SERVICE_REGION"),
     }
