@@ -206,7 +206,7 @@ def test_containers(
         wait_until(lambda: not host.services(), "the one that ended to be deregistered")
 
 
-# As register/README.md names them.
+# As docs/register/registries.md names them.
 RIGHTS = """
 service_prefix "" { policy = "write" }
 session_prefix "" { policy = "write" }

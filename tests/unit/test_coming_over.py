@@ -14,6 +14,8 @@ from mooring_register.main import register
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/from-registrator.md").read_text()
 README = (ROOT / "register/README.md").read_text()
+ENGINES = (ROOT / "docs/register/engines.md").read_text()
+TEMPLATES = (ROOT / "docs/register/templates.md").read_text()
 OPTIONS = {spelling for option in register.params for spelling in option.opts}
 
 # Their command lines, whole: facts about them, which do not change any more.
@@ -53,11 +55,11 @@ def test_every_option_that_the_page_names_exists() -> None:
 
 
 def test_every_variable_that_the_page_calls_the_same_is_read() -> None:
-    """A variable of theirs that is said to be read stands in the help, or in the README's list of such variables."""
+    """A variable of theirs that is said to be read stands in the help, or where register's pages list such ones."""
     said = set(re.findall(r"`((?:HOST_IP|ETCD_HOST|DOCKER_\w+|CONSUL_\w+))`", PAGE))
     help_text = CliRunner().invoke(register, ["--help"]).stdout
     assert {"HOST_IP", "ETCD_HOST", "CONSUL_HTTP_TOKEN", "DOCKER_HOST"} <= said
-    assert {name for name in said if name not in help_text and name not in README} == set()
+    assert {name for name in said if name not in help_text and name not in README + ENGINES} == set()
 
 
 def test_every_template_of_the_page_can_be_read() -> None:
@@ -69,10 +71,10 @@ def test_every_template_of_the_page_can_be_read() -> None:
         parse_template("--tags", one.replace("\\|", "|"))
 
 
-def test_every_template_of_the_readme_can_be_read() -> None:
+def test_every_template_that_is_shown_can_be_read() -> None:
     """Nobody copies a template only to be told that it cannot be meant."""
     parsers = {"tags": parse_tags, "name-template": parse_name, "attribute": parse_attribute}
-    shown = re.findall(r"--(tags|name-template|attribute) '([^']+)'", README)
+    shown = re.findall(r"--(tags|name-template|attribute) '([^']+)'", TEMPLATES)
     assert {option for option, _ in shown} == parsers.keys()
     for option, text in shown:
         parsers[option](text)
