@@ -19,10 +19,11 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import ClassVar
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from mooring.errors import InvalidInput, SettingsError
+from mooring.errors import DocumentError, InvalidInput, SettingsError
 from mooring.model import Address
 
 Ready = Callable[[], str | None]
@@ -38,8 +39,11 @@ class Admin:
 
     `ready` and `standstill` return None, or what is in the way; `state` returns a mapping that json can write. All are
     called from other threads than the owner's and must only read what is safe to read from there. So is an order, of
-    `orders` by path: it is given what was posted, and returns what json can write, or raises `InvalidInput`.
+    `orders` by path: it is given what was posted, and returns what json can write, or raises `InvalidInput`. Who says
+    nothing for `silence_seconds` is hung up on.
     """
+
+    silence_seconds: ClassVar[float] = 10.0
 
     def __init__(
         self,
@@ -58,7 +62,7 @@ class Admin:
             "/metrics": lambda: (HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest()),
             "/state": lambda: (HTTPStatus.OK, "application/json", json.dumps(state(), indent=2).encode() + b"\n"),
         }
-        self._server = _server_on(address, answers, orders or {})
+        self._server = _server_on(address, answers, orders or {}, self.silence_seconds)
         self._thread = Thread(target=self._server.serve_forever, name="admin", daemon=True)
 
     @property
@@ -103,12 +107,14 @@ def _verdict(reason: str | None, well: str) -> _Answer:
 
 
 def _server_on(
-    address: Address, answers: Mapping[str, Callable[[], _Answer]], orders: Mapping[str, Order]
+    address: Address, answers: Mapping[str, Callable[[], _Answer]], orders: Mapping[str, Order], silence_seconds: float
 ) -> ThreadingHTTPServer:
     class Server(ThreadingHTTPServer):
         address_family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
 
     class Request(BaseHTTPRequestHandler):
+        timeout = silence_seconds
+
         def do_GET(self) -> None:
             answer = answers.get(self.path.partition("?")[0])
             if answer is None:
@@ -137,16 +143,25 @@ def _carried_out(order: Order | None, request: BaseHTTPRequestHandler) -> tuple[
     """Carry out what was ordered; return the status and the answer."""
     if order is None:
         return HTTPStatus.NOT_FOUND, {"problem": "there is no such order"}
-    # A browser on this machine could be talked into posting, but not as JSON without asking first.
     if not is_on_this_machine(str(request.client_address[0]), str(request.connection.getsockname()[0])):
         return HTTPStatus.FORBIDDEN, {"problem": "orders are taken from this very machine only"}
+    # A browser on this machine can be talked into posting; it always says for whom, and nobody else does.
+    if "Origin" in request.headers:
+        return HTTPStatus.FORBIDDEN, {"problem": "orders are not taken from web pages"}
     if request.headers.get_content_type() != "application/json":
         return HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"problem": "an order is JSON, and says so"}
     try:
-        length = int(request.headers.get("Content-Length", ""))
-        return HTTPStatus.OK, order(json.loads(request.rfile.read(min(length, _MOST_ORDER_BYTES))))
+        return HTTPStatus.OK, order(json.loads(request.rfile.read(_length(request))))
     except (ValueError, RecursionError, InvalidInput) as error:
         return HTTPStatus.BAD_REQUEST, {"problem": str(error)}
+
+
+def _length(request: BaseHTTPRequestHandler) -> int:
+    """Return how long an order is; of one that does not say so, or is too long, nothing is read."""
+    said = request.headers.get("Content-Length", "none")
+    if not (said.isdecimal() and int(said) <= _MOST_ORDER_BYTES):
+        raise DocumentError("Content-Length", f"expected up to {_MOST_ORDER_BYTES} bytes, got {said:.20}")
+    return int(said)
 
 
 def is_on_this_machine(peer: str, own: str) -> bool:

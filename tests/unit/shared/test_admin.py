@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from mooring.errors import DocumentError, SettingsError
 from mooring.healthcheck import main as check_health
 from mooring.healthcheck import verdict
 from mooring.model import Address
+
+
+class ImpatientAdmin(Admin):
+    """An admin server that hangs up soon."""
+
+    silence_seconds = 0.1
 
 
 class Part:
@@ -67,10 +74,12 @@ def _get(admin: Admin, path: str) -> tuple[int, str]:
         connection.close()
 
 
-def _post(admin: Admin, path: str, body: str, kind: str = "application/json") -> tuple[int, dict[str, object]]:
+def _post(
+    admin: Admin, path: str, body: str, kind: str = "application/json", headers: Mapping[str, str] | None = None
+) -> tuple[int, dict[str, object]]:
     connection = HTTPConnection(admin.address.host, admin.address.port, timeout=5)
     try:
-        connection.request("POST", path, body, {"Content-Type": kind})
+        connection.request("POST", path, body, {"Content-Type": kind, **(headers or {})})
         answer = connection.getresponse()
         document: dict[str, object] = json.loads(answer.read())
         return answer.status, document
@@ -90,7 +99,7 @@ def test_an_order_is_carried_out(admin: Admin) -> None:
         ("/double", "21", "text/plain", 415, "an order is JSON"),
         ("/double", "{", "application/json", 400, "Expecting property name"),
         ("/double", "[" * 60_000, "application/json", 400, "recursion"),
-        ("/double", '"' + "x" * 70_000 + '"', "application/json", 400, "Unterminated string"),
+        ("/double", '"' + "x" * 70_000 + '"', "application/json", 400, "expected up to 65536 bytes, got 70002"),
         ("/double", '"x"', "application/json", 400, "/double: expected a number, got 'x'"),
     ],
     ids=["unknown", "not JSON", "broken", "deep", "long", "wrong"],
@@ -102,6 +111,36 @@ def test_an_order_that_makes_no_sense_is_refused_with_the_reason(
     answered, document = _post(admin, path, body, kind)
     assert answered == status
     assert problem in str(document["problem"])
+
+
+@pytest.mark.parametrize("length", ["-1", "1e3", "none"])
+def test_an_order_that_does_not_say_how_long_it_is_is_not_read(admin: Admin, length: str) -> None:
+    """It is refused at once: of one without an end nobody would know when to stop reading."""
+    head = f"POST /double HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    with socket.create_connection((admin.address.host, admin.address.port), timeout=5) as open_end:
+        open_end.sendall(head.encode())
+        answer = open_end.makefile().read()
+    assert " 400 " in answer
+    assert f"expected up to 65536 bytes, got {length}" in answer
+
+
+@pytest.mark.parametrize(
+    "said", ["", "POST /double HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n4"]
+)
+def test_who_falls_silent_is_hung_up_on(said: str) -> None:
+    """Nobody keeps a thread by asking half a question."""
+    served = ImpatientAdmin(Address("127.0.0.1", 0), ready=lambda: None, state=dict, orders={"/double": lambda _: {}})
+    served.start()
+    with socket.create_connection((served.address.host, served.address.port), timeout=30) as open_end:
+        open_end.sendall(said.encode())
+        assert open_end.makefile().read() == ""
+    served.stop()
+
+
+def test_a_web_page_orders_nothing(admin: Admin) -> None:
+    """A page whose name was made to mean this machine may post as it likes, but its browser says whose page it is."""
+    status, document = _post(admin, "/double", "21", headers={"Origin": "http://rebound.example:1934"})
+    assert (status, document) == (403, {"problem": "orders are not taken from web pages"})
 
 
 @pytest.mark.parametrize(
