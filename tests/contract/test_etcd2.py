@@ -167,6 +167,16 @@ def test_a_directory_in_the_way(bench: Bench) -> None:
     assert bench.keys.get(f"{bench.root}/a") is None
 
 
+def test_a_directory_where_our_key_was(bench: Bench) -> None:
+    """A key that somebody has replaced by a directory is not as we know it: neither renewed nor removed."""
+    node = put(bench, "/a")
+    assert bench.keys.delete(node.key, node.index) is None
+    inside = put(bench, "/a/b")
+    assert bench.keys.refresh(node.key, TTL_SECONDS, node.index) == Mismatch()
+    assert bench.keys.delete(node.key, node.index) == Mismatch()
+    assert bench.keys.get(inside.key) == inside
+
+
 def test_the_next_endpoint(v2_server: EtcdServer, namespace: str) -> None:
     """[E-E9] Where the first endpoint is down the next one is asked."""
     keys = HttpKeys([Address(HOST, free_port()), parse_address(v2_server.address)])

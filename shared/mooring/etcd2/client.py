@@ -6,12 +6,12 @@ connection of its own while it asks, so that several threads ask at the same tim
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import requests
@@ -37,6 +37,7 @@ _EXISTS: Final = 105
 _REFUSED: Final = frozenset({_NOT_FOUND, _COMPARE_FAILED, _EXISTS})
 
 _Answer = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @frozen
@@ -84,18 +85,13 @@ class HttpKeys:
         """See `Keys.refresh`."""
         if at == ABSENT:
             return Mismatch()
-        return self._set(key, {"refresh": "true", "ttl": str(ttl_seconds), "prevExist": "true", **_condition(at)})
+        form = {"refresh": "true", "ttl": str(ttl_seconds), "prevExist": "true", **_condition(at)}
+        return _none_in_the_way(lambda: self._set(key, form))
 
     def delete(self, key: str, at: int) -> Mismatch | None:
         """See `Keys.delete`."""
         # etcd takes index 0 for no condition at all.
-        if at == ABSENT:
-            return Mismatch()
-        answer = self._ask("DELETE", key, _condition(at))
-        if answer.get("errorCode") in _REFUSED:
-            return Mismatch()
-        _node_of(key, answer)
-        return None
+        return Mismatch() if at == ABSENT else _none_in_the_way(lambda: self._delete(key, at))
 
     def close(self) -> None:
         """See `Keys.close`; what is under way at this moment ends by itself."""
@@ -104,6 +100,13 @@ class HttpKeys:
                 self._sessions.get_nowait().close()
             except Empty:
                 return
+
+    def _delete(self, key: str, at: int) -> Mismatch | None:
+        answer = self._ask("DELETE", key, _condition(at))
+        if answer.get("errorCode") in _REFUSED:
+            return Mismatch()
+        _node_of(key, answer)
+        return None
 
     def _set(self, key: str, form: Mapping[str, str]) -> Node | Mismatch:
         answer = self._ask("PUT", key, {}, form)
@@ -179,6 +182,14 @@ def connect_to(address: EtcdAddress) -> HttpKeys:
         except OSError as error:
             raise SettingsError(file, f"cannot be read: {error.strerror}") from None
     return HttpKeys(address.endpoints, Credentials(address.ca, address.cert, address.key, address.user, password))
+
+
+def _none_in_the_way(change: Callable[[], T]) -> T | Mismatch:
+    """Change a key that we know; where a directory is by now, it is not as we know it."""
+    try:
+        return change()
+    except DocumentError:
+        return Mismatch()
 
 
 def _condition(at: int) -> dict[str, str]:
