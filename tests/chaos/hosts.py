@@ -33,7 +33,8 @@ NOW = 1000.0
 MOST_TURNS = 25
 WITHDRAWN = "withdrawn"
 
-_tokens = (f"token-{number}" for number in itertools.count())
+# Several stories are told at once, each in a thread: a counter can be asked by all, a generator cannot.
+_tokens = itertools.count()
 
 
 def container(name: str, *, weight: int = 100, number: int = 0) -> Container:
@@ -56,7 +57,7 @@ class Register:
             claim=claim,
             resync_seconds=60.0,
             clock=lambda: NOW,
-            tokens=lambda: next(_tokens),
+            tokens=lambda: f"token-{next(_tokens)}",
             owner_idle_seconds=lambda: 0.0,
         )
         self._store = trap.guard(store, STORE, self.life)

@@ -37,7 +37,9 @@ SERVICE = f"e2e-web-{os.getpid()}"
 def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """Run the whole line against the real engine, behind a proxy as people put one before it: read-only, impatient."""
     with Haproxy(tmp_path_factory.mktemp("door"), idle_seconds=IDLE_SECONDS) as door:
-        options = ["--docker", f"tcp://127.0.0.1:{door.port}", "--ip", bridge_gateway(), "--explicit"]
+        # What others do on this engine meanwhile is none of this line's business.
+        own = ["--explicit", "--filter", f"name={SERVICE}-*"]
+        options = ["--docker", f"tcp://127.0.0.1:{door.port}", "--ip", bridge_gateway(), *own]
         with running_line(tmp_path_factory.mktemp("line"), options) as running:
             yield running
 

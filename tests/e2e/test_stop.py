@@ -32,7 +32,8 @@ NUMBERS = itertools.count(1)
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """Run the whole line against the real engine."""
-    options = ["--docker", "unix:///var/run/docker.sock", "--ip", bridge_gateway(), "--explicit"]
+    own = ["--explicit", "--filter", f"name={SERVICE}-*"]
+    options = ["--docker", "unix:///var/run/docker.sock", "--ip", bridge_gateway(), *own]
     with running_line(tmp_path_factory.mktemp("line"), options) as running:
         yield running
 

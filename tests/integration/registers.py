@@ -11,8 +11,14 @@ from mooring.etcd.store import KeyValue, Store
 from mooring.model import Instance
 from tests.parts import Part
 from tests.servers import EtcdServer
+from tests.waiting import wait_until
 
 TTL_SECONDS = 3
+# Of one that has a successor: longer than a busy machine takes to start that, yet its end can be waited for.
+INHERITED_SECONDS = 8
+INHERITED = ("--ttl", str(INHERITED_SECONDS))
+# Of one whose end nobody waits for.
+PATIENT = ("--ttl", "60")
 
 
 class Registers:
@@ -52,6 +58,15 @@ class Registers:
         """End whatever still runs."""
         for part in self.parts:
             part.kill()
+
+    def await_renewals_past_its_end(self, part: Part) -> None:
+        """Wait until what was INHERITED would have ended, had this register not renewed it."""
+        # Every third of it, beginning at once.
+        wait_until(
+            lambda: part.metric("mooring_register_keep_alives_total") > 4,
+            "what was inherited to be renewed past its end",
+            4.0 * INHERITED_SECONDS,
+        )
 
     def logged(self) -> str:
         """Return what all registers have logged."""

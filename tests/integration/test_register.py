@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mooring.etcd.store import Put, Store
-from tests.integration.registers import TTL_SECONDS, Site
+from tests.integration.registers import INHERITED, PATIENT, TTL_SECONDS, Site
 from tests.servers import EtcdServer
 from tests.waiting import wait_until
 
@@ -36,36 +36,32 @@ def test_kill_and_expire(site: Site) -> None:
 def test_kill_and_restart(site: Site) -> None:
     """Restarted before the lease expires, register writes none of what did not change."""
     site.declare(8001, 8002)
-    site.register().ready().kill()
+    site.register(*INHERITED).ready().kill()
     before = site.keys()
-    process = site.register().ready()
+    process = site.register(*INHERITED).ready()
     assert site.keys() == before
-    # And so it remains when the adopted lease would have ended, had nobody renewed it.
-    wait_until(
-        lambda: process.metric("mooring_register_keep_alives_total") > TTL_SECONDS + 1,
-        "the adopted lease to be renewed past its end",
-    )
+    site.await_renewals_past_its_end(process)
     assert site.keys() == before
 
 
 def test_stop_and_restart(site: Site, measured: Callable[[str], None]) -> None:
     """SIGTERM ends with status 0 and leaves the keys to the successor, which writes none of them."""
     site.declare(8001, 8002)
-    seconds = site.register().ready().end()
+    seconds = site.register(*PATIENT).ready().end()
     before = site.keys()
     assert len(before) == 2
     measured(f"register stopped in {seconds:.2f} s")
-    site.register().ready()
+    site.register(*PATIENT).ready()
     assert site.keys() == before
 
 
 def test_what_changed_meanwhile(site: Site) -> None:
     """A successor writes what changed while nobody looked, and nothing else."""
     site.declare(8001, 8002)
-    site.register().ready().end()
+    site.register(*PATIENT).ready().end()
     before = site.keys()
     site.declare(8002, 8003)
-    site.register().ready()
+    site.register(*PATIENT).ready()
     wait_until(lambda: site.ports() == {8002, 8003}, "what changed to be written")
     unchanged = f"{site.prefix}/web/127.0.0.1:web:8002"
     assert site.keys()[unchanged] == before[unchanged]
@@ -74,7 +70,7 @@ def test_what_changed_meanwhile(site: Site) -> None:
 def test_another_ttl(site: Site) -> None:
     """A successor with another TTL moves the keys to a lease of its own; nobody sees another value."""
     site.declare(8001)
-    site.register().ready().end()
+    site.register(*PATIENT).ready().end()
     ((key, before),) = site.keys().items()
     site.register("--ttl", "7").ready()
     after = site.keys()[key]
@@ -160,7 +156,8 @@ def test_withdraw_on_exit(site: Site) -> None:
 def test_withdraw(site: Site) -> None:
     """`--withdraw` retires a host whose register has ended, and ends by itself."""
     site.declare(8001, 8002)
-    site.register().ready().end()
+    site.register(*PATIENT).ready().end()
+    assert len(site.keys()) == 2
     assert site.register("--withdraw").status() == 0
     assert site.keys() == {}
     assert site.store.get(f"/mooring/hosts/{site.host}") is None

@@ -21,14 +21,11 @@ from mooring_register.registries import registry_at
 from mooring_register.writers.etcd2 import Etcd2Writer
 from mooring_register.writers.etcd2_keys import OwnKeys
 from mooring_register.writers.writer import Terms
-from tests.integration.registers import TTL_SECONDS, Registers, Site
+from tests.integration.registers import PATIENT, TTL_SECONDS, Registers, Site
 from tests.layouts import PREFIXES, THOSE, golden
 from tests.parts import Part
 from tests.servers import HOST, EtcdServer, free_port
 from tests.waiting import holds_for, wait_until
-
-# The TTL of one that has a successor, however long that takes to start.
-PATIENT = ("--ttl", "60")
 
 Nodes = Mapping[str, Mapping[str, Any]]
 

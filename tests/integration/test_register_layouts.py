@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.registers import TTL_SECONDS, Site
+from tests.integration.registers import INHERITED, INHERITED_SECONDS, PATIENT, Site
 from tests.servers import EtcdServer
 from tests.waiting import wait_until
 
@@ -26,17 +26,14 @@ def values(site: Site) -> dict[str, str]:
 def test_plain_addresses_are_adopted(site: Site) -> None:
     """[R-K] An address is written, renewed, and left to a successor that writes nothing; then it expires."""
     site.declare(8001)
-    site.register("--layout", "registrator").ready().kill()
+    site.register("--layout", "registrator", *INHERITED).ready().kill()
     before = site.keys()
     assert values(site) == {"/web/127.0.0.1:web:8001": "127.0.0.1:8001"}
-    successor = site.register("--layout", "registrator").ready()
-    wait_until(
-        lambda: successor.metric("mooring_register_keep_alives_total") > TTL_SECONDS + 1,
-        "the adopted lease to be renewed past its end",
-    )
+    successor = site.register("--layout", "registrator", *INHERITED).ready()
+    site.await_renewals_past_its_end(successor)
     assert site.keys() == before
     successor.kill()
-    wait_until(lambda: not site.keys(), "the lease to end")
+    wait_until(lambda: not site.keys(), "the lease to end", 3.0 * INHERITED_SECONDS)
 
 
 def test_the_port_of_a_service_outlives_a_host(site: Site) -> None:
@@ -61,8 +58,8 @@ def test_the_port_of_a_service_outlives_a_host(site: Site) -> None:
 def test_from_one_layout_to_another(site: Site) -> None:
     """Restarted with another layout, register takes out what it wrote in the one before."""
     site.declare(8001)
-    site.register().ready().kill()
-    site.register("--layout", "embassy").ready()
+    site.register(*PATIENT).ready().kill()
+    site.register("--layout", "embassy", *PATIENT).ready()
     ((key, value),) = values(site).items()
     assert key == "/web/8001/8001/127.0.0.1:web:8001"
     assert '"host_port":"8001"' in value
