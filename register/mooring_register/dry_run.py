@@ -10,13 +10,13 @@ import click
 from mooring.consul.address import ConsulAddress
 from mooring.consul.documents import service_document
 from mooring.documents import canonical, encode_binding
-from mooring.etcd.address import DEFAULT_PREFIX, EtcdAddress
+from mooring.etcd.address import DEFAULT_PREFIX
 from mooring.keys import BINDINGS_PREFIX
 from mooring.model import Instance
 from mooring_register.consul.services import Site, register_all
-from mooring_register.layouts.named import layout_of
+from mooring_register.layouts.named import NATIVE, layout_of
 from mooring_register.registrar import Key, Registrar, apply
-from mooring_register.settings import Settings
+from mooring_register.settings import Settings, layout_for
 from mooring_register.sources import engine_id, policy_of, source_of
 
 
@@ -37,6 +37,8 @@ def print_what_would_be_written(settings: Settings) -> None:
         problems |= _print_services(Site(engine_id(source.identity(), policy.host), is_alone), state.instances)
     for name, binding in sorted(state.bindings.items()):
         click.echo(f"{BINDINGS_PREFIX}{name} {encode_binding(binding)}")
+    for name, reason in source.unanswered().items():
+        click.echo(f"the engine gives no answer about {name!r}: {reason}", err=True)
     for problem in problems:
         click.echo(f"problem: {problem}", err=True)
     for note in state.notes:
@@ -46,11 +48,11 @@ def print_what_would_be_written(settings: Settings) -> None:
 
 
 def _print_keys(settings: Settings, instances: Mapping[Key, Instance]) -> dict[str, None]:
-    """Print what stands in the keys of each etcd, and return what is wrong."""
-    etcds = [registry for registry in settings.registries if isinstance(registry, EtcdAddress)]
-    layouts = dict.fromkeys((registry.layout or settings.layout, registry.prefix) for registry in etcds)
+    """Print what stands in the keys of each etcd and Consul, and return what is wrong."""
+    keyed = [registry for registry in settings.registries if not isinstance(registry, ConsulAddress)]
+    layouts = dict.fromkeys((layout_for(registry, settings.layout), registry.prefix) for registry in keyed)
     if not settings.registries:
-        layouts = {(settings.layout, DEFAULT_PREFIX): None}
+        layouts = {(settings.layout or NATIVE, DEFAULT_PREFIX): None}
     problems: dict[str, None] = {}
     for name, prefix in layouts:
         layout = layout_of(name, prefix)

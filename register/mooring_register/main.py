@@ -11,8 +11,8 @@ import click
 from click.core import ParameterSource
 
 from mooring.cli import Command, Parsed, address, admin_file_option, note_alias, option, stop_with
-from mooring.consul.address import ConsulAddress
 from mooring.errors import SettingsError, WorldError
+from mooring.etcd.address import EtcdAddress
 from mooring.model import Address
 from mooring.telemetry import get_logger
 from mooring_register.aliases import ETCD_HOST, at_the_old_port, registry_of_etcd_host
@@ -44,8 +44,8 @@ def _complete(context: click.Context) -> Iterator[str]:
             options["registry"] = (parse_registry(registry_of_etcd_host(host, has_layout=has_layout), os.environ),)
         except SettingsError as error:
             yield f"{ETCD_HOST}: {error}"
-    agents = [registry for registry in options["registry"] if isinstance(registry, ConsulAddress)]
-    for variable in (variable for agent in agents for variable in agent.variables):
+    consuls = [one for one in options["registry"] if not isinstance(one, EtcdAddress)]
+    for variable in (variable for one in consuls for variable in one.variables):
         note_alias(context, variable)
     if options["docker"].named_by == HOST_VARIABLE:
         note_alias(context, HOST_VARIABLE)
@@ -63,8 +63,8 @@ def _complete(context: click.Context) -> Iterator[str]:
 @option(
     "--layout",
     type=click.Choice(layouts.NAMES),
-    default=layouts.NATIVE,
-    help="In which form to write it: Mooring's own, or that of a system whose readers are to understand it.",
+    help="In which form to write it: Mooring's own (the default, but for consulkv://, where it is registrator's), "
+    "or that of a system whose readers are to understand it.",
 )
 @option(
     "--static",
@@ -138,7 +138,7 @@ def _settings(
     admin: Address = options["admin"]
     return Settings(
         registries=registries,
-        layout=options["layout"],
+        layout=options["layout"] or "",
         static=static,
         ttl_seconds=options["ttl"],
         resync_seconds=options["resync"],

@@ -9,6 +9,7 @@ from attrs import frozen
 from mooring.consul.address import ConsulAddress
 from mooring.consul.client import Consul
 from mooring.consul.client import connect_to as connect_to_consul
+from mooring.consul.keys_address import ConsulKeysAddress
 from mooring.etcd.address import EtcdAddress
 from mooring.etcd.client import connect_to
 from mooring.etcd.store import Store
@@ -16,8 +17,10 @@ from mooring.etcd2 import address as etcd2
 from mooring.etcd2.client import connect_to as connect_to_v2
 from mooring.etcd2.store import Keys
 from mooring_register.layouts.named import layout_of
-from mooring_register.settings import RegistryAddress
+from mooring_register.settings import RegistryAddress, layout_for
 from mooring_register.writers.consul import ConsulWriter
+from mooring_register.writers.consul_instances import ConsulInstances
+from mooring_register.writers.consul_services import ConsulServices
 from mooring_register.writers.etcd import EtcdWriter
 from mooring_register.writers.etcd2 import Etcd2Writer
 from mooring_register.writers.writer import RegistryWriter, Terms
@@ -76,8 +79,27 @@ class ConsulRegistry:
 
     def writer(self, terms: Terms) -> RegistryWriter:
         """See `Registry.writer`."""
-        name, is_alone = str(self.address), self.address.is_alone
-        return ConsulWriter(self.consul.agent, self.consul.keys, name, terms, is_alone=is_alone)
+        agent, keys, name = self.consul.agent, self.consul.keys, str(self.address)
+        services = ConsulServices(agent, keys, name, terms.claim, is_alone=self.address.is_alone)
+        return ConsulWriter(keys, name, services, terms)
+
+    def close(self) -> None:
+        """See `Registry.close`."""
+        self.consul.close()
+
+
+@frozen
+class ConsulKeysRegistry:
+    """The keys of a Consul, and the layout in which they are written."""
+
+    consul: Consul
+    address: ConsulKeysAddress
+    layout: str
+
+    def writer(self, terms: Terms) -> RegistryWriter:
+        """See `Registry.writer`."""
+        keys, name, layout = self.consul.keys, str(self.address), layout_of(self.layout, self.address.prefix)
+        return ConsulWriter(keys, name, ConsulInstances(keys, name, layout, terms), terms)
 
     def close(self) -> None:
         """See `Registry.close`."""
@@ -85,13 +107,16 @@ class ConsulRegistry:
 
 
 def registry_at(address: RegistryAddress, layout: str) -> Registry:
-    """Return the registry at an address, without contacting it.
+    """Return the registry at an address, without contacting it; `layout` is that of `--layout`, empty for none.
 
     Raises:
         SettingsError: a file that the address names cannot be read.
     """
     if isinstance(address, ConsulAddress):
         return ConsulRegistry(connect_to_consul(address), address)
+    written_in = layout_for(address, layout)
+    if isinstance(address, ConsulKeysAddress):
+        return ConsulKeysRegistry(connect_to_consul(address.consul), address, written_in)
     if address.scheme == etcd2.SCHEME:
-        return Etcd2Registry(connect_to_v2(address), address, address.layout or layout)
-    return EtcdRegistry(connect_to(address), address, address.layout or layout)
+        return Etcd2Registry(connect_to_v2(address), address, written_in)
+    return EtcdRegistry(connect_to(address), address, written_in)

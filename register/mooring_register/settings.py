@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from mooring.consul import address as consul
 from mooring.consul.address import ConsulAddress
+from mooring.consul.keys_address import KEYS_SCHEME, KEYS_UNIX_SCHEME, ConsulKeysAddress, parse_consul_keys_address
 from mooring.consul.variables import TLS_SCHEME, complete_consul_address
 from mooring.errors import SettingsError
 from mooring.etcd import address as etcd
@@ -32,7 +33,7 @@ LEAST_TTL_SECONDS: Final = 3
 DEFAULT_TTL_SECONDS: Final = 15
 DEFAULT_RESYNC_SECONDS: Final = 60
 
-RegistryAddress: TypeAlias = EtcdAddress | ConsulAddress
+RegistryAddress: TypeAlias = EtcdAddress | ConsulAddress | ConsulKeysAddress
 
 
 @frozen(kw_only=True)
@@ -58,7 +59,7 @@ class Settings:
     filters: tuple[Filter, ...] = ()
     name_from: NameFrom = NameFrom.IMAGE
     backend_prefix: str = DEFAULT_BINDING_PREFIX
-    layout: str = NATIVE
+    layout: str = ""
     wording: Wording = field(factory=Wording)
 
 
@@ -72,14 +73,28 @@ def parse_registry(text: str, environment: Mapping[str, str]) -> RegistryAddress
     scheme = text.partition("://")[0]
     if text.startswith((consul.SCHEME, consul.UNIX_SCHEME, TLS_SCHEME)):
         return complete_consul_address(text, environment)
-    if text.startswith(("consulkv://", "marathon://")):
-        known = f"{etcd.SCHEME}, {etcd2.SCHEME} and {consul.SCHEME}"
+    if text.startswith("marathon://"):
+        known = f"{etcd.SCHEME}, {etcd2.SCHEME}, {consul.SCHEME} and {KEYS_SCHEME}"
         raise SettingsError(f"{scheme}://", f"register does not write to this kind of registry yet, only to {known}")
-    parse = etcd2.parse_etcd2_address if text.startswith(etcd2.SCHEME) else etcd.parse_etcd_address
-    address = parse(text, options=(*etcd.OPTIONS, "layout"))
+    address = _parse_with_layout(text, environment)
     if address.layout not in ("", *LAYOUTS):
         raise SettingsError(str(address), f"layout {address.layout!r} is unknown; there are {', '.join(LAYOUTS)}")
     return address
+
+
+def _parse_with_layout(text: str, environment: Mapping[str, str]) -> EtcdAddress | ConsulKeysAddress:
+    if text.startswith((KEYS_SCHEME, KEYS_UNIX_SCHEME)):
+        return parse_consul_keys_address(text, environment)
+    parse = etcd2.parse_etcd2_address if text.startswith(etcd2.SCHEME) else etcd.parse_etcd_address
+    return parse(text, options=(*etcd.OPTIONS, "layout"))
+
+
+def layout_for(address: EtcdAddress | ConsulKeysAddress, layout: str) -> str:
+    """Return the layout that a registry is written in; `layout` is that of `--layout`, empty for none.
+
+    Who speaks of Consul's keys comes from registrator, whose readers know one form of them.
+    """
+    return address.layout or layout or ("registrator" if isinstance(address, ConsulKeysAddress) else NATIVE)
 
 
 def parse_ip(text: str) -> str:
@@ -100,7 +115,7 @@ def problems(options: Mapping[str, Any]) -> Iterator[str]:
     endpoints = [endpoint for registry in registries for endpoint in _endpoints(registry)]
     for endpoint in sorted({one for one in endpoints if endpoints.count(one) > 1}):
         yield f"--registry: {endpoint} is given twice, and one registry takes one register for each host"
-    yield from _layout_problems(options["layout"], registries)
+    yield from _layout_problems(options["layout"] or "", registries)
     if options["docker"].named_by == OPTION and options["static"]:
         yield "--docker and --static exclude each other"
     yield from container_problems(options)
@@ -111,16 +126,19 @@ def problems(options: Mapping[str, Any]) -> Iterator[str]:
 def _endpoints(registry: RegistryAddress) -> tuple[str, ...]:
     if isinstance(registry, EtcdAddress):
         return tuple(f"{registry.scheme}{endpoint}" for endpoint in registry.endpoints)
-    return (str(registry),)
+    # Services and keys of one Consul have the same key that says who writes for the host.
+    return (str(registry.consul if isinstance(registry, ConsulKeysAddress) else registry),)
 
 
 def _layout_problems(layout: str, registries: tuple[RegistryAddress, ...]) -> Iterator[str]:
-    with_layouts = [registry for registry in registries if isinstance(registry, EtcdAddress)]
+    with_layouts = [one for one in registries if not isinstance(one, ConsulAddress)]
     for registry in with_layouts:
-        own = registry.layout or layout
-        if reason := reason_against(own, registry.prefix):
+        own = layout_for(registry, layout)
+        if own == "backends" and isinstance(registry, ConsulKeysAddress):
+            yield f"--layout {own} with --registry {registry}: hosts share its port keys, in Consul one owns a key"
+        elif reason := reason_against(own, registry.prefix):
             yield f"--layout {own} with --registry {registry}: {reason}"
-    if layout != NATIVE and registries and not with_layouts:
+    if layout not in {"", NATIVE} and registries and not with_layouts:
         yield f"--layout {layout} means nothing to Consul: what stands there are services, in its own form"
 
 

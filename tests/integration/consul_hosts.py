@@ -15,7 +15,7 @@ TTL_SECONDS = 3
 class ConsulHost:
     """An agent, a host's name, and a static file; registers are started on them and ended at the end.
 
-    `query` is what the address of the registry ends in.
+    `scheme` is that of the registry's address, `query` what it ends in.
     """
 
     def __init__(self, consul: ConsulServer, directory: Path, name: str) -> None:
@@ -23,6 +23,7 @@ class ConsulHost:
         self.name = name
         self.directory = directory
         self.file = directory / "static.yaml"
+        self.scheme = "consul"
         self.query = ""
         self.parts: list[Part] = []
 
@@ -40,7 +41,7 @@ class ConsulHost:
 
     def run(self, *options: str) -> Part:
         """Start a register with these options."""
-        registry = f"consul://{self.consul.address}{self.query}"
+        registry = f"{self.scheme}://{self.consul.address}{self.query}"
         where = ["--registry", registry, "--host", self.name, "--ttl", str(TTL_SECONDS)]
         part = Part(
             self.directory / f"register-{len(self.parts) + 1}",

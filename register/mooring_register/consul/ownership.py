@@ -40,6 +40,7 @@ class _Record:
     token: str
     ttl_seconds: int
     started: str
+    root: str
 
 
 def in_consul(key: str) -> str:
@@ -52,11 +53,12 @@ def bindings_root(host: str) -> str:
     return f"{in_consul(BINDINGS_PREFIX)}{encode_id(host)}/"
 
 
-def take(keys: Keys, claim: Claim, token: str, *, stands_by: bool) -> HeldHost:
+def take(keys: Keys, claim: Claim, token: str, *, stands_by: bool, root: str = "") -> HeldHost:
     """Return the host as ours: new, or adopted from an earlier register of the same engine, with its session.
 
     `stands_by` says that we were fenced out: then a holder of the same engine is left alone, unless it has our token:
-    that is ourselves, at an attempt whose answer was lost.
+    that is ourselves, at an attempt whose answer was lost. `root` is what the keys of instances begin with: a session
+    with keys below another one is ended instead of adopted, for nobody would ever find them.
 
     Raises:
         OwnershipLost: another engine holds the host, or (standing by) another register of this one.
@@ -64,7 +66,7 @@ def take(keys: Keys, claim: Claim, token: str, *, stands_by: bool) -> HeldHost:
     """
     found = keys.get(in_consul(host_key(claim.host)))
     if found is None or not found.session:
-        return _begin(keys, claim, token)
+        return _begin(keys, claim, token, root)
     record = _record(found)
     if record.engine != claim.engine:
         raise OwnershipLost(
@@ -73,6 +75,10 @@ def take(keys: Keys, claim: Claim, token: str, *, stands_by: bool) -> HeldHost:
         )
     if stands_by and record.token != token:
         raise OwnershipLost(f"another register of this engine writes for host {claim.host!r} since {record.started}")
+    if record.root != root:
+        # If we crash here, or somebody was faster, the host is free.
+        keys.destroy_session(found.session)
+        return _begin(keys, claim, token, root)
     return _adopt(keys, claim, token, found, record)
 
 
@@ -106,10 +112,10 @@ def renew(keys: Keys, held: HeldHost) -> None:
     check(keys, held)
 
 
-def _begin(keys: Keys, claim: Claim, token: str) -> HeldHost:
+def _begin(keys: Keys, claim: Claim, token: str, root: str) -> HeldHost:
     ttl_seconds = min(max(claim.ttl_seconds, MIN_SESSION_SECONDS), MAX_SESSION_SECONDS)
     session = keys.create_session(_SESSION_NAME, ttl_seconds)
-    held = _held(claim, token, session, ttl_seconds)
+    held = _held(claim, token, _Life(session, ttl_seconds, root))
     # If we crash here the session owns nothing, or our key, and ends by itself.
     if keys.acquire(held.key, held.value, session) is not None:
         keys.destroy_session(session)
@@ -122,22 +128,32 @@ def _adopt(keys: Keys, claim: Claim, token: str, found: KeyValue, record: _Recor
         keys.renew_session(found.session)
     except SessionLost as error:
         raise Unavailable(f"{found.key} is about to go: {error}") from None
-    held = _held(claim, token, found.session, record.ttl_seconds)
+    held = _held(claim, token, _Life(found.session, record.ttl_seconds, record.root))
     if keys.put(held.key, held.value, found.index) is not None:
         raise Unavailable(f"{held.key} changed while it was taken")
     return held
 
 
-def _held(claim: Claim, token: str, session: str, ttl_seconds: int) -> HeldHost:
+@frozen
+class _Life:
+    """A session, the time that it lives, and the root of the instances whose keys it owns."""
+
+    session: str
+    ttl_seconds: int
+    root: str
+
+
+def _held(claim: Claim, token: str, life: _Life) -> HeldHost:
     record: dict[str, Json] = {
         "engine": claim.engine,
-        "session": session,
+        "session": life.session,
         "token": token,
-        "ttl": ttl_seconds,
+        "ttl": life.ttl_seconds,
+        "root": life.root,
         "version": claim.version,
         "started": claim.started,
     }
-    return HeldHost(in_consul(host_key(claim.host)), canonical(record).encode(), session, ttl_seconds)
+    return HeldHost(in_consul(host_key(claim.host)), canonical(record).encode(), life.session, life.ttl_seconds)
 
 
 def _record(found: KeyValue) -> _Record:
@@ -148,6 +164,7 @@ def _record(found: KeyValue) -> _Record:
             token=str(document["token"]),
             ttl_seconds=int(document["ttl"]),
             started=str(document.get("started", "")),
+            root=str(document.get("root", "")),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         problem = DocumentError(found.key, f"does not say who writes for the host: {error!r}")

@@ -1,10 +1,10 @@
-"""Drives one Consul agent from what it has to what is wanted, and the host's bindings in Consul's keys. One thread.
+"""Drives one Consul from what it has to what is wanted: a host's instances, in one form or another, and its bindings.
 
-What it knows of the agent (`found`) comes from reading it and from its own writes. It is read anew after each failure,
-when the agent may have lost our services, every `resync_seconds`, and every TTL while there is something of which the
-agent, or another in it, may think better. A service that the agent refuses does not keep the others.
+What is known of it comes from reading it and from its own writes. It is read anew after each failure, when it may have
+lost what is ours, every `resync_seconds`, and every TTL while there is something of which it, or another in it, may
+think better.
 
-An agent knows no conditions, so the host's key is looked at before each batch of writes (`consul.ownership`). Two that
+It knows no conditions, so the host's key is looked at before each batch of writes (`consul.ownership`). Two that
 start at the same moment may write in turns for as long as one batch takes; then the later one has the host.
 """
 
@@ -12,23 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from threading import Event
-from typing import Final
+from typing import Protocol
 
 from mooring.backoff import Backoff
-from mooring.consul.agent import Agent
 from mooring.consul.keys import MIN_SESSION_SECONDS, Keys
-from mooring.errors import DocumentError, OwnershipLost, SessionLost, WorldError
-from mooring.model import Address
+from mooring.errors import OwnershipLost, SessionLost, WorldError
 from mooring.telemetry import get_logger
 from mooring.threads import keep_trying
 from mooring_register import metrics
 from mooring_register.consul.ownership import HeldHost, check, take
-from mooring_register.consul.plan import Deregistration, Found, Step, as_registered, plan_services, read_agent
-from mooring_register.consul.services import Registration, Site, liveness, register_all
 from mooring_register.keepalive import KeepAlive
 from mooring_register.writers.consul_bindings import ConsulBindings
-from mooring_register.writers.consul_liveness import ConsulLiveness
-from mooring_register.writers.consul_problems import ConsulProblems
 from mooring_register.writers.mailbox import Delivery, Mailbox
 from mooring_register.writers.writer import Terms
 
@@ -36,22 +30,55 @@ log = get_logger()
 
 # While nothing is wanted from it a writer looks up this often, to notice what its other thread was told.
 _IDLE_SECONDS = 0.5
-# After so many writes it looks whether the host is still ours, and whether something newer is wanted.
-_BATCH: Final = 100
+
+
+class Form(Protocol):
+    """A form in which Consul has the instances of a host: an agent's services, or keys.
+
+    What talks to Consul raises `Unavailable` when there is no answer; what writes, also `OwnershipLost` and
+    `SessionLost`, when the host is not ours any more.
+    """
+
+    @property
+    def root(self) -> str:
+        """What the keys of the instances begin with, empty where there are none."""
+
+    def read(self, held: HeldHost) -> None:
+        """Know what is there."""
+
+    def forget(self) -> None:
+        """Know of nothing that the session owns: it is not ours, or is gone."""
+
+    def drive(self, held: HeldHost, delivery: Delivery, is_interrupted: Callable[[], bool]) -> bool:
+        """Write until Consul has what is wanted; False if something came between."""
+
+    def may_improve(self) -> bool:
+        """Whether something could not be written that another look may prove to be possible."""
+
+    def renew(self, held: HeldHost) -> WorldError | None:
+        """Keep alive what is there, from the keep-alive's thread; return why the host is ours no more, if it is not."""
+
+    def is_in_doubt(self) -> bool:
+        """Whether, since it was read, what is there may have been lost."""
+
+    def keys_written(self) -> int:
+        """Return how many keys of instances are known to be written."""
+
+    def remove(self) -> None:
+        """Remove what is left after everything was withdrawn."""
+
+    def state(self) -> Mapping[str, object]:
+        """Return what there is to know, for people."""
 
 
 class ConsulWriter:
     """Writes what is delivered to it. `run` and `keep_alive.run` each belong into a thread."""
 
-    def __init__(self, agent: Agent, keys: Keys, registry: str, terms: Terms, *, is_alone: bool = False) -> None:
-        """Prepare to write; `is_alone` says that nobody else has services at that agent."""
+    def __init__(self, keys: Keys, registry: str, form: Form, terms: Terms) -> None:
         self.registry = registry
         self.mailbox = Mailbox()
-        alive = liveness(terms.claim.host, terms.claim.engine, terms.claim.ttl_seconds, is_alone=is_alone)
-        self._alive = alive.registration
-        self._liveness = ConsulLiveness(agent, keys, alive, self._services_in_doubt)
         self.keep_alive = KeepAlive(
-            self._liveness.renew,
+            self._renew,
             registry,
             terms.claim.ttl_seconds,
             # An adopted session lives as long as its maker wanted.
@@ -59,23 +86,19 @@ class ConsulWriter:
             owner_idle_seconds=terms.owner_idle_seconds,
             lost=self._host_lost,
         )
-        self._agent = agent
         self._keys = keys
+        self._form = form
         self._terms = terms
         self._claim = terms.claim
-        self._site = Site(terms.claim.engine, is_alone)
         self._bindings = ConsulBindings(keys, registry, terms.claim.host)
         self._stopping = Event()
         self._lost: WorldError | None = None
         self._stands_by = False
         self._token = ""
         self._held: HeldHost | None = None
-        self._found: dict[str, Found] = {}
-        self._wanted: Mapping[str, Registration] = {}
         self._is_doubtful = True
         self._is_outdated = False
         self._read_at = 0.0
-        self._problems = ConsulProblems()
         self._failing = ""
 
     def threads(self) -> Mapping[str, Callable[[], None]]:
@@ -83,7 +106,7 @@ class ConsulWriter:
         return {"writer": self.run, "keep-alive": self.keep_alive.run}
 
     def run(self) -> None:
-        """Write until stopped, whatever the agent does."""
+        """Write until stopped, whatever Consul does."""
         backoff = Backoff(0.1, min(5.0, self._claim.ttl_seconds / 3))
         keep_trying(self._turn_and_wait, stopping=self._stopping, backoff=backoff, failed=self.failed)
 
@@ -106,7 +129,7 @@ class ConsulWriter:
             check(self._keys, self._held)
         except SessionLost:
             log.info("the session ended by itself", registry=self.registry)
-        self._liveness.remove()
+        self._form.remove()
         self._keys.destroy_session(self._held.session)
 
     def ready(self) -> str | None:
@@ -122,26 +145,28 @@ class ConsulWriter:
             "registry": self.registry,
             "holds the host": held is not None,
             "session": held.session if held else "",
-            "services": len(self._wanted),
-            "keys": len(self._bindings),
+            "keys": self._form.keys_written() + len(self._bindings),
             "problem": self._failing,
             **self.keep_alive.state(),
-            "conflicts": self._problems.conflicts,
-            "left out": self._problems.left_out,
+            **self._form.state(),
         }
 
-    # Below, only the writer's own thread comes, but for `_host_lost` and `_services_in_doubt`.
+    # Two methods for the thread that keeps alive.
+
+    def _renew(self, held: HeldHost) -> WorldError | None:
+        try:
+            return self._form.renew(held)
+        finally:
+            if self._form.is_in_doubt():
+                self.mailbox.wake()
 
     def _host_lost(self, held: HeldHost, error: WorldError) -> None:
-        """Note, from the keep-alive's thread, that what we hold is no longer ours."""
+        """Note that what we hold is no longer ours."""
         if self._held is held:
             self._lost = error
             self.mailbox.wake()
 
-    def _services_in_doubt(self) -> None:
-        """Note, from the keep-alive's thread, that the agent may have lost services."""
-        self._is_outdated = True
-        self.mailbox.wake()
+    # Below, only the writer's own thread comes.
 
     def _turn_and_wait(self) -> None:
         self.turn()
@@ -166,7 +191,7 @@ class ConsulWriter:
     def _take(self) -> HeldHost:
         # One token for all attempts: when the answer to one is lost, the next must not take us for somebody else.
         self._token = self._token or self._terms.tokens()
-        held = take(self._keys, self._claim, self._token, stands_by=self._stands_by)
+        held = take(self._keys, self._claim, self._token, stands_by=self._stands_by, root=self._form.root)
         self._token, self._stands_by = "", False
         self._read(held)
         self._held = held
@@ -175,67 +200,32 @@ class ConsulWriter:
         return held
 
     def _is_due(self) -> bool:
-        """Whether the agent is to be read anew."""
-        patience_seconds = self._claim.ttl_seconds if self._problems.may_pass() else self._terms.resync_seconds
-        return self._is_outdated or self._terms.clock() - self._read_at >= patience_seconds
+        """Whether Consul is to be read anew."""
+        patience_seconds = self._claim.ttl_seconds if self._form.may_improve() else self._terms.resync_seconds
+        is_old = self._terms.clock() - self._read_at >= patience_seconds
+        return self._is_outdated or self._form.is_in_doubt() or is_old
 
     def _read(self, held: HeldHost) -> None:
         self._is_outdated = False
         try:
-            checks = self._agent.checks()
-            self._found = read_agent(self._agent.services(), checks)
-            self._liveness.place(self._claim.host, checks)
+            self._form.read(held)
             self._bindings.read(held)
         except WorldError:
             self._is_outdated = True
             raise
         self._read_at, self._is_doubtful = self._terms.clock(), True
-        self._problems.try_again()
-        # Ahead of all that follow it, and also while nobody says yet what is wanted.
-        own_id = self._alive.service.id
-        found = {own_id: self._found[own_id]} if own_id in self._found else {}
-        for step in plan_services({own_id: self._alive}, found, self._claim.host).steps:
-            self._carry_out(step, "")
 
     def _drive(self, held: HeldHost, delivery: Delivery) -> None:
-        """Write until the agent has what is wanted, or something newer is wanted."""
-        while steps := self._steps(delivery):
-            for start in range(0, len(steps), _BATCH):
-                if self._is_interrupted(delivery):
-                    return
-                check(self._keys, held)
-                for step in steps[start : start + _BATCH]:
-                    self._carry_out(step, _cause(step, delivery))
-        if self._bindings.drive(held, delivery.bindings, lambda: self._is_interrupted(delivery)):
+        """Write until Consul has what is wanted, or something newer is wanted."""
+
+        def is_interrupted() -> bool:
+            return self._stopping.is_set() or self._lost is not None or self.mailbox.latest() is not delivery
+
+        if self._form.drive(held, delivery, is_interrupted) and self._bindings.drive(
+            held, delivery.bindings, is_interrupted
+        ):
             self._is_doubtful = False
             self.mailbox.settle(delivery)
-
-    def _is_interrupted(self, delivery: Delivery) -> bool:
-        return self._stopping.is_set() or self._lost is not None or self.mailbox.latest() is not delivery
-
-    def _steps(self, delivery: Delivery) -> list[Step]:
-        registrations = register_all(delivery.instances, self._site, self._wanted)
-        self._wanted = registrations.wanted
-        wanted = {**registrations.wanted, self._alive.service.id: self._alive}
-        plan = plan_services(wanted, self._found, self._claim.host)
-        self._problems.planned(registrations.problems, plan.conflicts)
-        return [step for step in plan.steps if not self._problems.was_refused(step)]
-
-    def _carry_out(self, step: Step, cause: str) -> None:
-        if isinstance(step, Deregistration):
-            self._agent.deregister(step.service.id)
-            del self._found[step.service.id]
-            metrics.deletes.labels(self.registry).inc()
-            _tell("instance withdrawn", step, cause)
-            return
-        try:
-            self._agent.register(step.service, step.checks)
-        except DocumentError as problem:
-            self._problems.refused(step, problem)
-        else:
-            self._found[step.service.id] = as_registered(step)
-            metrics.puts.labels(self.registry).inc()
-            _tell("instance published", step, cause)
 
     def failed(self, error: WorldError) -> None:
         """Draw the conclusions from what kept a turn from its end."""
@@ -245,27 +235,9 @@ class ConsulWriter:
         if isinstance(error, OwnershipLost | SessionLost):
             self.keep_alive.hold(None)
             self._held, self._lost = None, None
+            self._form.forget()
             self._bindings.forget()
             self._stands_by = self._stands_by or isinstance(error, OwnershipLost)
         if self._failing != str(error):
             log.warning("the registry cannot be written to, trying again", registry=self.registry, reason=str(error))
         self._failing = str(error)
-
-
-def _cause(step: Step, delivery: Delivery) -> str:
-    if isinstance(step, Registration):
-        return step.instance.cause if step.instance else ""
-    why = delivery.withdrawals.get((_service(step), step.service.id))
-    return why.cause if why else delivery.otherwise
-
-
-def _service(step: Step) -> str:
-    return step.service.meta.get("mooring-service", step.service.name)
-
-
-def _tell(said: str, step: Step, cause: str) -> None:
-    if isinstance(step, Registration) and step.instance is None:
-        return
-    service = step.service
-    address, state = str(Address(service.address, service.port)), service.meta.get("mooring-state", "")
-    log.info(said, service=_service(step), instance=service.id, address=address, state=state, cause=cause)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import islice
 
 from mooring.consul.keys import Keys
 from mooring.documents import encode_binding
-from mooring.errors import SessionLost, Unavailable
+from mooring.errors import Unavailable
 from mooring.keys import BINDINGS_PREFIX
 from mooring.model import Binding
 from mooring.telemetry import get_logger
 from mooring_register import metrics
+from mooring_register.consul.owned_keys import BATCH, delete_own, put_owned
 from mooring_register.consul.ownership import HeldHost, bindings_root, check, in_consul
+from mooring_register.value_plan import plan_values
 
 log = get_logger()
 
@@ -53,30 +56,23 @@ class ConsulBindings:
         """
         values = {_ROOT + key: encode_binding(binding).encode() for key, binding in wanted.items()}
         # What goes is first: another consumer may have got the address meanwhile.
-        changes: list[tuple[str, bytes | None]] = [(key, None) for key in self._written.keys() - values.keys()]
-        changes += [(key, value) for key, value in values.items() if self._written.get(key) != value]
-        for key, value in changes:
+        while changes := plan_values(values, self._written):
             if is_interrupted():
                 return False
-            self._delete(held, key) if value is None else self._put(held, key, value)
+            check(self._keys, held)
+            for key, value in islice(changes.items(), BATCH):
+                self._delete(held, key) if value is None else self._put(held, key, value)
         return True
 
     def _put(self, held: HeldHost, key: str, value: bytes) -> None:
-        try:
-            refused = self._keys.acquire(key, value, held.session)
-        except SessionLost:
-            check(self._keys, held)
-            raise
-        if refused is not None:
+        if put_owned(self._keys, held, key, value) is not None:
             raise Unavailable(f"{key} is owned by another session")
         self._written[key] = value
         metrics.puts.labels(self._registry).inc()
         log.info("binding published", binding=key.removeprefix(_ROOT))
 
     def _delete(self, held: HeldHost, key: str) -> None:
-        found = self._keys.get(key)
-        if found is not None and found.session == held.session and self._keys.delete(key, found.index) is not None:
-            raise Unavailable(f"{key} changed while it was deleted")
+        delete_own(self._keys, key, lambda found: found.session == held.session)
         self._written.pop(key, None)
         metrics.deletes.labels(self._registry).inc()
         log.info("binding withdrawn", binding=key.removeprefix(_ROOT))

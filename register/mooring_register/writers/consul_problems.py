@@ -18,7 +18,7 @@ class ConsulProblems:
 
     def __init__(self) -> None:
         self._left_out: tuple[DescriptorError, ...] = ()
-        self._conflicts: Mapping[str, DescriptorError] = {}
+        self._conflicts: Mapping[str, InvalidInput] = {}
         self._refused: dict[str, tuple[Registration, DocumentError]] = {}
         self._reported: set[str] = set()
 
@@ -37,7 +37,7 @@ class ConsulProblems:
         """Whether some are there that another look at the agent may prove to be gone."""
         return bool(self._conflicts or self._refused)
 
-    def planned(self, left_out: tuple[DescriptorError, ...], conflicts: Mapping[str, DescriptorError]) -> None:
+    def planned(self, left_out: tuple[DescriptorError, ...], conflicts: Mapping[str, InvalidInput]) -> None:
         """Note what a plan could not take up."""
         self._left_out, self._conflicts = left_out, conflicts
         for problem in (*left_out, *conflicts.values()):

@@ -37,6 +37,10 @@ def test_every_problem_at_once() -> None:
         (("--registry", "etcd://a", "--ip", "::1", "--interface", "eth0"), "--ip and --interface exclude each other"),
         (("--registry", "consul://a", "--registry", "consul://a:8500"), "consul://a:8500 is given twice"),
         (("--registry", "consul://a", "--layout", "embassy"), "--layout embassy means nothing to Consul"),
+        (("--registry", "consul://a", "--registry", "consulkv://a:8500/x"), "consul://a:8500 is given twice"),
+        (("--registry", "consulkv://a/x?layout=blue"), "layout 'blue' is unknown; there are native, registrator"),
+        (("--registry", "consulkv://a/x", "--layout", "backends"), "in Consul one owns a key"),
+        (("--registry", "consulkv://a", "--layout", "skydns"), "the path is the domain"),
         (("--dry-run", "--withdraw"), "--dry-run and --withdraw exclude each other"),
         (("--dry-run", "--network", "back"), "--network needs --internal"),
         (("--dry-run", "--backend-prefix", ""), "--backend-prefix is empty"),
@@ -56,11 +60,10 @@ def test_two_sources(tmp_path: Path) -> None:
     assert "--docker and --static exclude each other" in said
 
 
-@pytest.mark.parametrize("scheme", ["consulkv", "marathon"])
-def test_registries_to_come(scheme: str) -> None:
+def test_registries_to_come() -> None:
     """A kind of registry that is known but not spoken yet is refused as that."""
     with pytest.raises(SettingsError, match="does not write to this kind of registry yet"):
-        parse_registry(f"{scheme}://host:1", {})
+        parse_registry("marathon://host:1", {})
 
 
 def test_dry_run_for_consul(tmp_path: Path) -> None:
@@ -76,6 +79,23 @@ def test_dry_run_for_consul(tmp_path: Path) -> None:
     assert (service["Name"], service["Meta"]["mooring-service"]) == ("web-v1", "web/v1")
     assert [check.get("HTTP") for check in service["Checks"]] == [None, "http://10.0.0.5:8080/health"]
     assert "problem: 10.0.0.5:8080: attribute 'a.b'" in result.stderr
+
+
+def test_layouts_of_keys_in_consul(tmp_path: Path) -> None:
+    """Consul's keys are registrator's, who says `consulkv://`, unless another layout is said; an etcd's are ours."""
+    path = tmp_path / "static.yaml"
+    path.write_text("instances: [{service: web, address: '127.0.0.1:8001'}]")
+    command = ["--dry-run", "--static", str(path), "--host", "h1"]
+
+    def printed(*options: str) -> str:
+        return CliRunner().invoke(register, [*command, *options]).stdout
+
+    plain = "/old/web/127.0.0.1:web:8001 127.0.0.1:8001\n"
+    assert printed("--registry", "consulkv://c/old") == plain
+    assert printed("--registry", "consulkv-unix:///run/c:/old") == plain
+    assert printed("--registry", "consulkv://c/old", "--layout", "native").startswith("/old/web/127.0.0.1:web:8001 {")
+    assert printed("--registry", "consulkv://c/old?layout=native").startswith("/old/web/127.0.0.1:web:8001 {")
+    assert printed("--registry", "etcd://e/old").startswith("/old/web/127.0.0.1:web:8001 {")
 
 
 def test_docker_host_beside_a_static_source(tmp_path: Path) -> None:
