@@ -16,7 +16,8 @@ from pathlib import Path
 import docker
 from docker.errors import APIError, ImageNotFound
 
-REPOSITORY, TAG = "debian", "trixie-slim"
+RELEASE = "trixie"
+REPOSITORY, TAG = "debian", f"{RELEASE}-slim"
 WHOAMI = "mooring-whoami"
 BUILD_SECONDS = 300
 TOLD_BYTES = 4000
@@ -41,8 +42,8 @@ def exists(client: docker.DockerClient, name: str) -> bool:
     return True
 
 
-def bootstrap(tar: Path) -> None:
-    """Make Debian's minimal root file system as the published slim image has it.
+def bootstrap(root: Path, *packages: str) -> None:
+    """Make Debian's minimal root file system as the published slim image has it, as a tar or in a folder.
 
     Raises:
         ImageError: mmdebstrap is missing or failed.
@@ -50,11 +51,14 @@ def bootstrap(tar: Path) -> None:
     program = shutil.which("mmdebstrap")
     if program is None:
         raise ImageError("no mmdebstrap on PATH")
-    unpacked = [
+    options = [
         *(f"--dpkgopt=path-exclude=/usr/share/{path}/*" for path in LEFT_OUT),
         *(f"--dpkgopt=path-include=/usr/share/{path}" for path in KEPT),
+        *(f"--include={package}" for package in packages),
+        "--aptopt=Acquire::Retries 5",
     ]
-    command = [program, "--quiet", "--variant=minbase", *unpacked, "trixie", str(tar)]
+    # Into a folder: its mounts are made and undone in namespaces of its own.
+    command = [program, "--quiet", "--variant=minbase", *options, RELEASE, str(root)]
     outcome = subprocess.run(command, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS)
     if outcome.returncode != 0:
         raise ImageError(f"mmdebstrap ended with status {outcome.returncode}: {outcome.stderr.strip()}")
