@@ -52,6 +52,8 @@ class KeepAlive(Generic[H]):
         self._owner_idle_seconds = owner_idle_seconds
         self._lost = lost
         self._held: H | None = None
+        # Beside `_held`, which another thread may have set anew by the time that we know the last one to be lost.
+        self._given_up: H | None = None
         self._woken = Event()
         self._stopping = Event()
         self._renewed_at: float | None = None
@@ -69,6 +71,7 @@ class KeepAlive(Generic[H]):
     def hold(self, held: H | None) -> None:
         """Keep this host alive from now on, at once; None: keep nothing."""
         self._held = held
+        self._given_up = None
         self._woken.set()
 
     def stop(self) -> None:
@@ -88,7 +91,7 @@ class KeepAlive(Generic[H]):
             Unavailable: no answer.
         """
         held = self._held
-        if held is not None and self._owner_is_alive():
+        if held is not None and held is not self._given_up and self._owner_is_alive():
             self._renew(held)
 
     def _beat_and_wait(self) -> None:
@@ -106,13 +109,13 @@ class KeepAlive(Generic[H]):
 
     def _renew(self, held: H) -> None:
         error = self._renew_once(held)
+        self.failing = ""
         if error is None:
             metrics.keep_alives.labels(self._registry).inc()
             metrics.last_keep_alive.labels(self._registry).set_to_current_time()
             self._renewed_at = time.monotonic()
-            self.failing = ""
         elif self._held is held:
-            self._held = None
+            self._given_up = held
             self._lost(held, error)
 
     def _failed(self, error: WorldError) -> None:

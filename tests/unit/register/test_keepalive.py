@@ -91,6 +91,16 @@ def test_fenced_out() -> None:
     assert [type(error) for error in told] == [OwnershipLost]
 
 
+def test_what_is_lost_is_no_problem_of_the_past() -> None:
+    """What could not be renewed once is no longer told when there was an answer, even if that was the last one."""
+    store, told = MemoryStore(), list[WorldError]()
+    one, _ = kept(store, told)
+    one.failing = "connection refused"
+    take(store, CLAIM, "t2", stands_by=False)
+    one.beat()
+    assert one.state()["keep-alive problem"] == ""
+
+
 def test_fenced_out_by_one_with_another_ttl() -> None:
     """The successor has ended our lease: that is being fenced out as well, and no reason to take the host again."""
     store, told = MemoryStore(), list[WorldError]()

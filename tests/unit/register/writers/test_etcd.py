@@ -9,7 +9,7 @@ from attrs import evolve
 from mooring.documents import decode_instance, encode_instance
 from mooring.errors import LeaseLost, OwnershipLost, Unavailable, WorldError
 from mooring.etcd.memory import MemoryStore
-from mooring.etcd.store import Committed, Condition, Delete, Operation, Put, Refused, Removed
+from mooring.etcd.store import Committed, Condition, Delete, Listing, Operation, Put, Refused, Removed
 from mooring.model import Address, Instance, State
 from mooring_register.layouts.native import Native
 from mooring_register.ownership import Claim
@@ -143,6 +143,35 @@ def test_an_idle_one_learns_that_it_was_fenced_out() -> None:
     turn(second, WEB)
     first.keep_alive.beat()
     assert "another register took" in fails(first, OwnershipLost)
+
+
+class BusyStore(MemoryStore):
+    """A store in which something happens while somebody reads what hangs on a lease."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def list(self, prefix: str) -> Listing:
+        """See `Store.list`."""
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return super().list(prefix)
+
+
+def test_fenced_out_while_reading() -> None:
+    """One that is fenced out before it has read what it adopted is told so once it has."""
+    store = BusyStore()
+    turn(writer(store), WEB)
+    one, faster = writer(store), writer(store)
+
+    def overtake() -> None:
+        faster.turn()
+        one.keep_alive.beat()
+
+    store.meanwhile = overtake
+    one.turn()
+    one.keep_alive.beat()
+    assert "another register took" in fails(one, OwnershipLost)
 
 
 def test_lease_lost() -> None:
