@@ -50,6 +50,7 @@ class _Containers:
         self._lock = Lock()
         self._inspected: dict[str, bytes] = {}
         self._listed: dict[str, bytes] = {}
+        self._silent: set[str] = set()
 
     def told(self, calls: Sequence[Call]) -> list[object]:
         """Let containers do what they are told, and return what the twin answers to each."""
@@ -60,6 +61,9 @@ class _Containers:
         with self._lock:
             answer = getattr(self.twin, method)(*arguments, **options)
             container_id = str(arguments[0] if method != "run" else answer)
+            if method == "stall":
+                self._silent.add(container_id)
+                return answer
             self._inspected.pop(container_id, None)
             self._listed.pop(container_id, None)
             document = self.twin.inspect(container_id)
@@ -79,6 +83,10 @@ class _Containers:
         """Return what `docker ps --all --filter status=exited` is answered."""
         codes = self.twin.exited()
         return json.dumps([{"Id": one, "Status": f"Exited ({codes[one]}) 2 minutes ago"} for one in codes]).encode()
+
+    def is_silent_about(self, container_id: str) -> bool:
+        """Return whether it was told to give no answer about a container."""
+        return container_id in self._silent
 
     def inspected(self, container_id: str) -> bytes | None:
         """Return what `docker inspect` is answered; None for no such container."""
@@ -154,6 +162,10 @@ class _Connection(socketserver.StreamRequestHandler):
         elif path == "/events":
             self._stream(query["since"][0])
         elif found := _INSPECT.fullmatch(path):
+            if containers.is_silent_about(found["id"]):
+                # Until the client has lost its patience.
+                self.rfile.read(1)
+                return
             time.sleep(INSPECTION_SECONDS)
             self._send(containers.inspected(found["id"]))
         elif path == "/containers/json":

@@ -17,7 +17,7 @@ skipped = Counter(
 )
 reconcile_seconds = Summary(
     "mooring_register_reconcile_seconds",
-    "How long it took to list, and to inspect what differs and some others",
+    "How long it took to list, and to inspect what differs",
 )
 last_docker_event = Gauge("mooring_register_last_docker_event_timestamp_seconds", "When Docker last told something")
 last_reconcile = Gauge("mooring_register_last_reconcile_timestamp_seconds", "When everything was last compared")

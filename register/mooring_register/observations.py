@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from attrs import field, frozen
 
 from mooring.errors import InvalidInput
 from mooring.model import Instance
 from mooring_register.containers import Container
+
+# The cause of what was found without an event.
+RECONCILED: Final = "reconciled"
 
 
 @frozen

@@ -27,6 +27,7 @@ from mooring_register.differences import differing
 from mooring_register.draining import Drain, after_announcement, after_signal, announces_end
 from mooring_register.known_containers import Known, bound, cause_against, joined, shown
 from mooring_register.observations import (
+    RECONCILED,
     Declared,
     Died,
     Gone,
@@ -41,7 +42,6 @@ from mooring_register.observations import (
 
 Key: TypeAlias = tuple[str, str]
 
-RECONCILED: Final = "reconciled"
 STOPPING: Final = "stopping"
 # Docker's exit code of what SIGKILL ended, which is what the kernel sends where there is no memory.
 _KILLED: Final = 137

@@ -38,7 +38,7 @@ class Source(Protocol):
         """Tell everything to `observe`, from threads of its own, until `stop`."""
 
     def once(self, host: str) -> Observation:
-        """Return everything that is there now; raises `Unavailable`."""
+        """Return everything that is there now, but for what is `unanswered` then; raises `Unavailable`."""
 
     def unanswered(self) -> Mapping[str, str]:
         """Return the containers that exist and about which nothing is answered, with the reason."""
@@ -61,6 +61,7 @@ class DockerSource:
         self._resync_seconds = resync_seconds
         self._binding_prefix = binding_prefix
         self._feed: DockerFeed | None = None
+        self._unanswered: Mapping[str, str] = {}
 
     def identity(self) -> Identity:
         """See `Source.identity`."""
@@ -81,11 +82,13 @@ class DockerSource:
 
     def once(self, host: str) -> Observation:  # noqa: ARG002 -- the same
         """See `Source.once`."""
-        return list_once(self.engine, time.time(), self._binding_prefix)
+        looked = list_once(self.engine, time.time(), self._binding_prefix)
+        self._unanswered = looked.unanswered
+        return looked.listed
 
     def unanswered(self) -> Mapping[str, str]:
         """See `Source.unanswered`."""
-        return self._feed.unanswered if self._feed is not None else {}
+        return self._feed.unanswered if self._feed is not None else self._unanswered
 
     def heard_at(self) -> float | None:
         """See `Source.heard_at`."""

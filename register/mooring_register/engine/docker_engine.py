@@ -46,7 +46,7 @@ class DockerEngine:
     def running(self) -> tuple[Summary, ...]:
         """See `Engine.running`."""
         answer = self._ask(lambda client: client.containers(all=False))
-        return tuple(Summary(one["Id"], fingerprint(one)) for one in answer)
+        return tuple(Summary(one["Id"], fingerprint(one), listed_name(one)) for one in answer)
 
     def exited(self) -> Mapping[str, int]:
         """See `Engine.exited`."""
@@ -172,6 +172,12 @@ def read_event(document: Mapping[str, Any]) -> DockerEvent | None:
     # `health_status: healthy` says more than the filter's `health_status`.
     action = str(document.get("Action") or "")
     return DockerEvent(action, str(container_id), int(document.get("timeNano") or 0), attributes)
+
+
+def listed_name(listed: Mapping[str, Any]) -> str:
+    """Return the name of a listing's entry. Those by which other containers are linked to it have another's before."""
+    names = [str(name).removeprefix("/") for name in listed.get("Names") or []]
+    return next((name for name in names if "/" not in name), "")
 
 
 def fingerprint(listed: Mapping[str, Any]) -> str:

@@ -3,8 +3,8 @@
 Two threads. The first subscribes to events and passes them on, in order. The second, the inspector, alone asks the
 engine about containers, one question after the other, and alone tells what it found: so an older listing can never
 overwrite a newer inspection. It lists after every (re)connection of the first, when the subscription stands already,
-and on a timer: one listing, and an inspection only of what differs from the last one, plus a few of the others in turn,
-so that each is inspected at least every ten minutes.
+and on a timer: one listing, and an inspection only of what differs from the last one. Between all that it inspects a
+few of the others in turn, so that each is inspected at least every ten minutes.
 
 An engine that went away withdraws nothing: it is reported as lost, and asked again for ever. That a subscription ends
 is no loss: proxies cut what is idle. It is made anew at once, from the last event seen, and only when that fails the
@@ -30,7 +30,7 @@ from mooring_register.containers import DEFAULT_BINDING_PREFIX
 from mooring_register.engine.hints import Connected, Hint, cause_of, signalled, superseded_left_out
 from mooring_register.engine.inspector import Inspector
 from mooring_register.engine.seam import DockerEvent, Engine, Events, Unanswered
-from mooring_register.observations import Died, Gone, Inspected, Listed, Lost, Observation, Signalled
+from mooring_register.observations import RECONCILED, Died, Gone, Inspected, Listed, Lost, Observation, Signalled
 
 log = get_logger()
 
@@ -181,6 +181,8 @@ class DockerFeed:
         self._look_again()
         if self._connected and self._clock() - self._listed_at >= self._resync_seconds:
             self._list(everything=False)
+        if self._connected:
+            self._inspect_in_turn()
 
     def _next_hints(self) -> list[Hint]:
         """Wait for hints, for a second at most; of several that ask for the same inspection the last one stays."""
@@ -239,15 +241,19 @@ class DockerFeed:
         for container_id in self._inspector.silent():
             self._inspect(container_id, "updated", now)
 
+    def _inspect_in_turn(self) -> None:
+        for container in self._inspector.ask_all(self._inspector.next_in_turn()):
+            self._observe(Inspected(container, RECONCILED, self._clock()))
+
     @metrics.reconcile_seconds.time()
     def _list(self, *, everything: bool) -> None:
-        """List, inspect what differs and a few of the others, or everything, and tell."""
+        """List, inspect what differs, or everything, and tell."""
         listed = {one.id: one.fingerprint for one in self._engine.running()}
         differing = {one for one, fingerprint in listed.items() if self._fingerprints.get(one) != fingerprint}
         ended = (self._fingerprints.keys() | self._inspector.running) - listed.keys()
         if not everything:
             metrics.reconciled.inc(len(differing | ended))
-        asked = set(listed) if everything else differing | self._unseen(listed)
+        asked = set(listed) if everything else differing
         # What ended is asked too: only the engine knows with which exit code.
         answers = tuple(self._inspector.ask_all(asked | ended))
         exited = self._engine.exited() if self._lists_exited else {}
@@ -257,6 +263,3 @@ class DockerFeed:
         metrics.last_reconcile.set(now)
         self._fingerprints, self._listed_at = listed, now
         self._inspector.keep_only(listed.keys())
-
-    def _unseen(self, listed: Iterable[str]) -> set[str]:
-        return self._inspector.longest_unseen(listed, self._clock() - self._listed_at)

@@ -1,15 +1,16 @@
-"""Asks an engine about containers, and remembers who was asked when, who runs, and about whom there was no answer.
+"""Asks an engine about containers, and remembers whose turn is next, who runs, and about whom there was no answer.
 
-Many are asked about by several threads at a time: an engine takes most of a millisecond for each, and a listing of ten
-thousand would else stand in the way of all news for long. What they found is taken in by the thread that asked for it,
-before it does anything else, so that there is one order of things.
+Several are asked about by several threads at a time: an engine takes most of a millisecond for each, and a listing of
+ten thousand would else stand in the way of all news for long. Where answers fail to come, more threads ask about the
+rest: all the silent together are waited for as long as one. What they found is taken in by the thread that asked for
+it, before it does anything else, so that there is one order of things.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final, TypeAlias
 
@@ -20,15 +21,16 @@ from mooring.telemetry import get_logger
 from mooring.threads import start
 from mooring_register import metrics
 from mooring_register.containers import Container, Inspected, read_container
+from mooring_register.engine.rotation import Rotation
 from mooring_register.engine.seam import Engine, Unanswered
 from mooring_register.engine.silences import Silences
 
 log = get_logger()
 
-_FULL_ROUND_SECONDS: Final = 600.0
-# Fewer are asked about one after the other.
-_MANY: Final = 32
 _THREADS: Final = 4
+# Without an answer for so long, as many threads more ask about the rest, as long as that are not too many.
+_PATIENCE_SECONDS: Final = 1.0
+_MOST_THREADS: Final = 32
 
 Answer: TypeAlias = Inspected | WorldError | None
 
@@ -63,7 +65,7 @@ class Inspector:
         self._rounds: SimpleQueue[_Round] = SimpleQueue()
         self._has_threads = False
         self._running: set[str] = set()
-        self._inspected_at: dict[str, float] = {}
+        self._rotation = Rotation()
         self._silences = Silences()
 
     @property
@@ -79,23 +81,22 @@ class Inspector:
     def has_ended(self, container_id: str) -> None:
         """Note that a container ended: it is answered about again."""
         self._running.discard(container_id)
+        self._rotation.forget(container_id)
         self._silences.end(container_id)
 
     def silent(self) -> tuple[str, ...]:
         """Return those about whom there was no answer, and who are to be asked about again now."""
         return self._silences.due(self._clock())
 
+    def next_in_turn(self) -> tuple[str, ...]:
+        """Return a few who are to be inspected now, for all to be inspected within ten minutes."""
+        return self._rotation.due(self._clock(), self._silences)
+
     def keep_only(self, container_ids: Collection[str]) -> None:
         """Forget all others."""
         self._running.intersection_update(container_ids)
-        self._inspected_at = {one: at for one, at in self._inspected_at.items() if one in container_ids}
+        self._rotation.keep_only(container_ids)
         self._silences.keep_only(frozenset(container_ids))
-
-    def longest_unseen(self, container_ids: Iterable[str], elapsed_seconds: float) -> set[str]:
-        """Return as many containers as must be inspected now for all to be inspected within ten minutes."""
-        ordered = sorted(self._silences.others(container_ids), key=lambda one: self._inspected_at.get(one, 0.0))
-        share = min(1.0, max(0.0, elapsed_seconds / _FULL_ROUND_SECONDS))
-        return set(ordered[: math.ceil(len(ordered) * share)])
 
     def ask(self, container_id: str) -> Container | None:
         """Ask about a container; None when there is none.
@@ -116,18 +117,13 @@ class Inspector:
         """
         now = self._clock()
         asked = sorted(one for one in container_ids if not self._silences.holds(one, now))
-        several = len(asked) >= _MANY
-        for container_id, answer in self._together(asked) if several else self._one_by_one(asked):
+        for container_id, answer in self._together(asked) if len(asked) > 1 else map(self._asked, asked):
             try:
                 container = self._take_in(container_id, answer)
             except Unanswered:
                 continue
             if container is not None:
                 yield container
-
-    def _one_by_one(self, container_ids: Iterable[str]) -> Iterator[tuple[str, Answer]]:
-        for container_id in container_ids:
-            yield container_id, self._answer(container_id)
 
     def _together(self, container_ids: Collection[str]) -> Iterator[tuple[str, Answer]]:
         """Let several threads ask, until all are asked about, or there is no answer about anything."""
@@ -140,17 +136,34 @@ class Inspector:
             together.asked.put(container_id)
         for _ in range(_THREADS):
             self._rounds.put(together)
-        for _ in container_ids:
-            yield together.answered.get()
+        return self._answers(together, len(container_ids))
+
+    def _answers(self, together: _Round, count: int) -> Iterator[tuple[str, Answer]]:
+        """Yield so many answers as they come; who gives none must not keep those who wait behind him."""
+        threads, answered = _THREADS, 0
+        while answered < count:
+            try:
+                yield together.answered.get(timeout=_PATIENCE_SECONDS)
+                answered += 1
+            except Empty:
+                more = min(threads, _MOST_THREADS - threads, together.asked.qsize())
+                threads += more
+                for _ in range(more):
+                    start("docker-asking-more", partial(self._work_on, together))
 
     def _work(self) -> None:
         while True:
-            together = self._rounds.get()
-            while (container_id := together.next()) is not None:
-                answer = self._answer(container_id)
-                together.answered.put((container_id, answer))
-                if isinstance(answer, WorldError) and not isinstance(answer, Unanswered):
-                    together.end()
+            self._work_on(self._rounds.get())
+
+    def _work_on(self, together: _Round) -> None:
+        while (container_id := together.next()) is not None:
+            answer = self._answer(container_id)
+            together.answered.put((container_id, answer))
+            if isinstance(answer, WorldError) and not isinstance(answer, Unanswered):
+                together.end()
+
+    def _asked(self, container_id: str) -> tuple[str, Answer]:
+        return container_id, self._answer(container_id)
 
     def _answer(self, container_id: str) -> Answer:
         try:
@@ -168,9 +181,13 @@ class Inspector:
         self._silences.end(container_id)
         metrics.inspections.inc()
         if answer is None:
-            self._inspected_at.pop(container_id, None)
+            self._rotation.forget(container_id)
             return None
-        self._inspected_at[container_id] = self._clock()
         container = read_container(answer, self._binding_prefix)
-        (self._running.add if container.running else self._running.discard)(container_id)
+        if container.running:
+            self._running.add(container_id)
+            self._rotation.inspected(container_id)
+        else:
+            self._running.discard(container_id)
+            self._rotation.forget(container_id)
         return container

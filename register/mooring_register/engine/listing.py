@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from mooring_register.containers import DEFAULT_BINDING_PREFIX, read_container
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from mooring_register.containers import DEFAULT_BINDING_PREFIX
+from mooring_register.engine.inspector import Inspector
 from mooring_register.engine.seam import Engine
 from mooring_register.observations import Listed
 
 
-def list_once(engine: Engine, at: float, binding_prefix: str = DEFAULT_BINDING_PREFIX) -> Listed:
+@frozen
+class Looked:
+    """What one look found: what runs, and by name those who run and about whom there was no answer, with the reason."""
+
+    listed: Listed
+    unanswered: Mapping[str, str] = field(factory=dict)
+
+
+def list_once(engine: Engine, at: float, binding_prefix: str = DEFAULT_BINDING_PREFIX) -> Looked:
     """Return everything that runs, without following what happens then.
 
     Raises:
         Unavailable: the engine does not answer.
     """
-    listed = frozenset(one.id for one in engine.running())
-    documents = [engine.inspect(one) for one in sorted(listed)]
-    return Listed(listed, tuple(read_container(one, binding_prefix) for one in documents if one is not None), at)
+    names = {one.id: one.name or one.id for one in engine.running()}
+    inspector = Inspector(engine, lambda: at, binding_prefix)
+    found = sorted(inspector.ask_all(names), key=lambda one: one.id)
+    unanswered = {names[one]: reason for one, reason in inspector.unanswered.items()}
+    return Looked(Listed(frozenset(names), tuple(found), at), unanswered)

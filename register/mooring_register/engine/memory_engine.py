@@ -56,7 +56,8 @@ class MemoryEngine:
             self._check()
             living = [one for one in self._containers.values() if one["State"]["Running"]]
             return tuple(
-                Summary(one["Id"], repr((one["Name"], one["State"], one["NetworkSettings"]))) for one in living
+                Summary(one["Id"], repr((one["Name"], one["State"], one["NetworkSettings"])), one["Name"][1:])
+                for one in living
             )
 
     def exited(self) -> Mapping[str, int]:
@@ -79,8 +80,7 @@ class MemoryEngine:
             self._check()
             if container_id in self._stalled:
                 raise Unanswered(f"no answer about {container_id}")
-            found = self._containers.get(container_id)
-            return None if found is None else copy.deepcopy(found)
+            return copy.deepcopy(self._containers.get(container_id))
 
     def events(self, since_nano: int) -> Events:
         """See `Engine.events`."""

@@ -32,10 +32,14 @@ class Identity:
 
 @frozen
 class Summary:
-    """One running container in a listing. Another `fingerprint` says that something about it changed."""
+    """One running container in a listing. Another `fingerprint` says that something about it changed.
+
+    `name` is for people, without a slash before it.
+    """
 
     id: str
     fingerprint: str
+    name: str = ""
 
 
 @frozen

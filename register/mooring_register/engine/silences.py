@@ -6,7 +6,6 @@ later, as long as nothing is heard of the container.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from attrs import field, frozen, mutable
@@ -56,9 +55,9 @@ class Silences:
         """Return those that are to be asked about again."""
         return tuple(one for one, silence in self._silences.items() if silence.due <= now)
 
-    def others(self, container_ids: Iterable[str]) -> list[str]:
-        """Return those of these containers about which answers are given."""
-        return [one for one in container_ids if one not in self._silences]
+    def __contains__(self, container_id: object) -> bool:
+        """Say whether there is no answer about a container."""
+        return container_id in self._silences
 
     def reasons(self) -> dict[str, str]:
         """Return why there is no answer, by container."""

@@ -15,8 +15,8 @@ from mooring.cli import Command, Parsed, address, option, stop_with
 from mooring.errors import WorldError
 from mooring.model import Address
 from mooring_register.containers import Inspected, read_container
-from mooring_register.engine.listing import list_once
-from mooring_register.engine.seam import Engine
+from mooring_register.engine.listing import Looked, list_once
+from mooring_register.engine.seam import Engine, Unanswered
 from mooring_register.explain import forms
 from mooring_register.explain.explanation import as_if_it_ran, explanation_of
 from mooring_register.explain.running_register import ask_register
@@ -63,9 +63,9 @@ def explain(containers: tuple[str, ...], *, admin: Address, json: bool, **option
 def _report(engine: Engine, settings: Settings, wanted: tuple[str, ...]) -> forms.Report:
     now, prefix = time.time(), settings.backend_prefix
     policy = policy_of(settings, engine.identity())
-    listed = list_once(engine, now, prefix)
-    running = {one.id: one for one in listed.inspected}
-    found, unknown = _find(engine, wanted, sorted(one.name.removeprefix("/") for one in listed.inspected))
+    looked = list_once(engine, now, prefix)
+    running = {one.id: one for one in looked.listed.inspected}
+    found, unknown = _find(engine, wanted or looked.unanswered, looked)
     asked = {one["Id"]: read_container(one, prefix) for one in found} if wanted else running
     # Started only now, those that do not run take nothing from those that do.
     as_if = {
@@ -85,23 +85,31 @@ def _report(engine: Engine, settings: Settings, wanted: tuple[str, ...]) -> form
     )
 
 
-def _find(engine: Engine, wanted: Iterable[str], names: Sequence[str]) -> tuple[list[Inspected], list[str]]:
-    """Return what is known of those that are wanted, and a sentence about each that names no container."""
+def _find(engine: Engine, wanted: Iterable[str], looked: Looked) -> tuple[list[Inspected], list[str]]:
+    """Return what is known of those that are wanted, and a sentence about each of which nothing is."""
+    names = sorted(one.name.removeprefix("/") for one in looked.listed.inspected)
     found: list[Inspected] = []
     unknown: list[str] = []
     for text in wanted:
+        if reason := looked.unanswered.get(text):
+            unknown.append(_unanswered(text, reason))
+            continue
         try:
             document = engine.inspect(text)
-        except WorldError as error:
-            if _AMBIGUOUS not in str(error):
-                raise
-            unknown.append(f"the ids of several containers begin with {text!r}")
+        except Unanswered as error:
+            unknown.append(_unanswered(text, str(error)))
             continue
         if document is None:
             unknown.append(_unknown(text, names))
         else:
             found.append(document)
     return found, unknown
+
+
+def _unanswered(text: str, reason: str) -> str:
+    if _AMBIGUOUS in reason:
+        return f"the ids of several containers begin with {text!r}"
+    return f"the engine gives no answer about {text!r}: {reason}"
 
 
 def _ip_from(settings: Settings, ip: str) -> str:
