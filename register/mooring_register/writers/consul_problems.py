@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mooring.errors import DescriptorError, DocumentError, InvalidInput
-from mooring.telemetry import get_logger
-from mooring_register import metrics
 from mooring_register.consul.plan import Step
 from mooring_register.consul.services import Registration
-
-log = get_logger()
+from mooring_register.writers.telling import Problems
 
 
 class ConsulProblems:
@@ -20,7 +17,7 @@ class ConsulProblems:
         self._left_out: tuple[DescriptorError, ...] = ()
         self._conflicts: Mapping[str, InvalidInput] = {}
         self._refused: dict[str, tuple[Registration, DocumentError]] = {}
-        self._reported: set[str] = set()
+        self._telling = Problems()
 
     @property
     def conflicts(self) -> list[str]:
@@ -41,12 +38,12 @@ class ConsulProblems:
         """Note what a plan could not take up."""
         self._left_out, self._conflicts = left_out, conflicts
         for problem in (*left_out, *conflicts.values()):
-            self._report(problem)
+            self._telling.tell(problem)
 
     def refused(self, step: Registration, problem: DocumentError) -> None:
         """Note what the agent refused."""
         self._refused[step.service.id] = (step, problem)
-        self._report(problem)
+        self._telling.tell(problem)
 
     def was_refused(self, step: Step) -> bool:
         """Whether the agent refused just that, since `try_again`."""
@@ -56,10 +53,3 @@ class ConsulProblems:
     def try_again(self) -> None:
         """Forget what the agent refused: it may have been told otherwise."""
         self._refused = {}
-
-    def _report(self, problem: InvalidInput) -> None:
-        if str(problem) not in self._reported:
-            self._reported.add(str(problem))
-            metrics.problems.inc()
-            metrics.skipped.labels(problem.kind).inc()
-            log.warning("not registered", problem=str(problem))

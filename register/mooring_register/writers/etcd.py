@@ -31,7 +31,7 @@ from mooring_register.plan import Change, Wanted, Written, carried_out, plan
 from mooring_register.writers.etcd_bindings import EtcdBindings
 from mooring_register.writers.mailbox import Delivery, Mailbox
 from mooring_register.writers.sharing import is_well_held, needed_by_others
-from mooring_register.writers.telling import tell
+from mooring_register.writers.telling import Problems, tell
 from mooring_register.writers.writer import Terms
 
 log = get_logger()
@@ -72,7 +72,7 @@ class EtcdWriter:
         self._conflicts: dict[str, DescriptorError] = {}
         self._left_to_others: frozenset[str] = frozenset()
         self._left_out: tuple[DescriptorError, ...] = ()
-        self._reported: set[str] = set()
+        self._problems = Problems()
         self._audited_at = 0.0
         self._retried_at = 0.0
         self._failing = ""
@@ -152,6 +152,8 @@ class EtcdWriter:
         self.keep_alive.hold(held)
         self._read(held)
         self._held = held
+        # Once more: was it lost while we read, that was told when we did not hold it yet.
+        self.keep_alive.hold(held)
         adopted = len(self._written) + len(self._bindings)
         fields = {"host": self._claim.host, "lease": f"{held.lease:x}", "adopted": adopted}
         log.info("host taken", registry=self.registry, **fields)
@@ -174,7 +176,7 @@ class EtcdWriter:
         try:
             return self._layout.decode(found.key, found.value)
         except DocumentError as problem:
-            self._report(problem)
+            self._problems.tell(problem)
             return None
 
     def _drive(self, held: Held, delivery: Delivery) -> None:
@@ -201,7 +203,7 @@ class EtcdWriter:
         self._arrangement = arranged_anew(self._arrangement, delivery.instances)
         self._left_out = self._arrangement.arranged.problems
         for problem in self._left_out:
-            self._report(problem)
+            self._problems.tell(problem)
         instances = self._arrangement.arranged.instances
         self._conflicts = {key: problem for key, problem in self._conflicts.items() if key in instances}
 
@@ -256,7 +258,7 @@ class EtcdWriter:
             reason = f"held by {who} in service {change.instance.service!r}, this is host {self._claim.host!r}"
             problem = IdTaken(where, reason)
             self._conflicts = {**self._conflicts, change.key: problem}
-            self._report(problem)
+            self._problems.tell(problem)
 
     def _is_ours(self, held: Held, known: Written) -> bool:
         if self._layout.is_whole:
@@ -290,10 +292,3 @@ class EtcdWriter:
         if self._failing != str(error):
             log.warning("the registry cannot be written to, trying again", registry=self.registry, reason=str(error))
         self._failing = str(error)
-
-    def _report(self, problem: DescriptorError | DocumentError) -> None:
-        if str(problem) not in self._reported:
-            self._reported.add(str(problem))
-            metrics.problems.inc()
-            metrics.skipped.labels(problem.kind).inc()
-            log.warning("not registered", problem=str(problem))

@@ -15,7 +15,6 @@ from mooring.etcd.store import NO_LEASE, Put
 from mooring.etcd2.store import Keys, Node
 from mooring.keys import KEYS_PREFIX
 from mooring.model import Instance, State
-from mooring.telemetry import get_logger
 from mooring_register import metrics
 from mooring_register.inventory import holder_in, mark
 from mooring_register.layouts.layout import Layout
@@ -23,9 +22,7 @@ from mooring_register.plan import Change, Wanted, Written, carried_out, plan
 from mooring_register.writers.etcd2_host import HeldHost, HostKey
 from mooring_register.writers.etcd2_keys import OwnKeys
 from mooring_register.writers.mailbox import Delivery
-from mooring_register.writers.telling import tell
-
-log = get_logger()
+from mooring_register.writers.telling import Problems, tell
 
 # A document that says `down` is deleted next; if we crash before that, it goes by itself.
 _ENDING_SECONDS: Final = 3
@@ -43,7 +40,7 @@ class Instances:
         self._host = host
         self._registry = registry
         self._written: dict[str, Written] = {}
-        self._reported: set[str] = set()
+        self._problems = Problems()
 
     def listed(self, delivery: Delivery) -> set[tuple[str, bytes]]:
         """Return keys with their values, those that are written and those that will be: what the inventory is to list.
@@ -86,7 +83,7 @@ class Instances:
         arranged = self.layout.arrange(delivery.instances)
         self.left_out = arranged.problems
         for problem in arranged.problems:
-            self._report(problem)
+            self._problems.tell(problem)
         instances = arranged.instances
         self.conflicts = {key: problem for key, problem in self.conflicts.items() if key in instances}
         self._leave_to_others([key for key in self._written if self.layout.is_shared(key) and key not in instances])
@@ -130,7 +127,7 @@ class Instances:
             return self._own.put(change.key, change.operation.value, _ENDING_SECONDS if ends else 0)
         except DocumentError as problem:
             self.conflicts[change.key] = problem
-            self._report(problem)
+            self._problems.tell(problem)
             return False
 
     def _learn(self, held: HeldHost, change: Change) -> None:
@@ -169,7 +166,7 @@ class Instances:
         where = f"{instance.name.removeprefix('/') or instance.address}: id {instance.id!r}"
         reason = f"held by {who} in service {instance.service!r}, this is host {self._host.name!r}"
         self.conflicts[found.key] = IdTaken(where, reason)
-        self._report(self.conflicts[found.key])
+        self._problems.tell(self.conflicts[found.key])
 
     def _holder(self, found: Node) -> str:
         document = self._document(found)
@@ -179,10 +176,3 @@ class Instances:
             shelves = {} if self.layout.is_whole else {node.key: node.value for node in self._keys.list(KEYS_PREFIX)}
             host = holder_in(shelves, found.key, found.value)
         return f"host {host!r}" if host else "somebody who does not say who"
-
-    def _report(self, problem: DescriptorError | DocumentError) -> None:
-        if str(problem) not in self._reported:
-            self._reported.add(str(problem))
-            metrics.problems.inc()
-            metrics.skipped.labels(problem.kind).inc()
-            log.warning("not registered", problem=str(problem))
