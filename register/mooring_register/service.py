@@ -36,13 +36,13 @@ from mooring_register.settings import RegistryAddress, Settings
 from mooring_register.sources import engine_id, policy_of, source_of
 from mooring_register.standing import Standing
 from mooring_register.stop.announcement import PATH, answer_to, decode_announcement, encode_answer
+from mooring_register.writers.retiring import retire_all
 from mooring_register.writers.writer import RegistryWriter, Terms
 
 log = get_logger()
 
 # SIGTERM is answered within two seconds whatever the registry does; this much of them may go into withdrawing.
 _WITHDRAW_SECONDS = 1.2
-_AGAIN_SECONDS = 0.1
 WITHDRAWN = "withdrawn"
 KEEP_ALIVE = "keep-alive"
 
@@ -180,18 +180,7 @@ class Service:
         """Give the host up, after everything was withdrawn; False when a registry did not answer for so long."""
         for writer in self._writers:
             writer.stop()
-        until = time.monotonic() + seconds
-        while True:
-            try:
-                for writer in self._writers:
-                    writer.retire()
-            except Unavailable as error:
-                if time.monotonic() + _AGAIN_SECONDS > until:
-                    log.warning("the host could not be given up", reason=str(error))
-                    return False
-                time.sleep(_AGAIN_SECONDS)
-            else:
-                return True
+        return retire_all(self._writers, seconds)
 
     def _admin(self) -> Admin:
         try:

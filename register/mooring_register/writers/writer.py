@@ -47,6 +47,7 @@ class RegistryWriter(Protocol):
         """Give the host up, after everything was withdrawn and the threads have ended.
 
         Raises:
+            OwnershipLost: it was not ours any more.
             Unavailable: no answer; then try again.
         """
 
