@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import Final
 
 from attrs import evolve, field, frozen
 
 from mooring.errors import DescriptorError
+from mooring.keys import NAME_MOST_BYTES
 from mooring.model import Instance
 from mooring_register.addresses.network_sharing import NoNetwork
 from mooring_register.addresses.reach import Policy, Reach, reach
@@ -27,6 +29,8 @@ from mooring_register.labels.descriptor import (
 from mooring_register.labels.filters import reason_against
 from mooring_register.labels.words import PortDescriptor
 from mooring_register.port_instances import Port, port_instances, spot_of
+
+_SHOWN_OF_A_NAME: Final = 40
 
 
 class Rule(StrEnum):
@@ -73,6 +77,8 @@ def read(container: Container, policy: Policy, owner: Container | NoNetwork | No
     `owner` is the container whose network it has, by default itself. Filters concern what is registered, not bindings.
     """
     wishes, mistaken = read_wishes(container)
+    if len(_bare_name(container).encode()) > NAME_MOST_BYTES:
+        return _of_too_long_a_name(container, wishes)
     if reason := reason_against(policy.filters, container):
         return Reading((), wishes, tuple(mistaken), (NotRegistered(_bare_name(container), "", reason, Rule.FILTER),))
     reached = reach(container, policy, owner)
@@ -80,6 +86,13 @@ def read(container: Container, policy: Policy, owner: Container | NoNetwork | No
     problems = [*reading.problems, *reached.problems, *mistaken]
     problems = list({str(one): one for one in problems}.values())
     return evolve(reading, wishes=wishes, problems=tuple(problems), notes=reached.notes)
+
+
+def _of_too_long_a_name(container: Container, wishes: Wishes) -> Reading:
+    """Return what it comes to where no document has room for the name of a container, whatever its labels say."""
+    name, reason = f"{_bare_name(container)[:_SHOWN_OF_A_NAME]}…", f"its name is over {NAME_MOST_BYTES} bytes long"
+    against = NotRegistered(name, "", reason, Rule.NAME)
+    return Reading((), wishes, (DescriptorError(name, reason),), (against,))
 
 
 def _read_ports(container: Container, policy: Policy, reached: Reach) -> Reading:

@@ -188,6 +188,17 @@ def test_broken_label_leaves_other_ports() -> None:
     ]
 
 
+@pytest.mark.parametrize(("name", "is_registered"), [("n" * 255, True), ("n" * 256, False), ("é" * 128, False)])
+def test_a_name_of_any_length(name: str, is_registered: bool) -> None:
+    """A container whose name has no room in a document is told in short, and not registered by an id of its own."""
+    one = evolve(container(REDIS, ID="short"), name=f"/{name}", wishes={"BACKEND_DB": "db;5432"})
+    reading = read(one, HOST)
+    assert [found.id for found in reading.instances] == ["short"] * is_registered
+    assert bool(reading.wishes)
+    assert len(reading.problems) == len(reading.not_registered) == (not is_registered)
+    assert all(len(str(told)) < 100 for told in (*reading.problems, *reading.not_registered))
+
+
 def test_one_problem_is_reported_once() -> None:
     """A label for all ports that is wrong is one problem, however many ports there are."""
     assert len(read(container(NGINX, WEIGHT="x"), HOST).problems) == 1
