@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from http.client import HTTPException
 from typing import Final
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from mooring.model import Address
 from mooring_register.explain.forms import RunningRegister
 
 _TIMEOUT_SECONDS: Final = 2.0
+# A proxy of the environment is for the world outside, and this is about this very machine.
+_OPENER: Final = build_opener(ProxyHandler({}))
 
 
 def ask_register(address: Address) -> RunningRegister:
     """Return what a register answers, or why nobody does."""
     try:
-        with urlopen(f"http://{address}/state", timeout=_TIMEOUT_SECONDS) as answer:
+        with _OPENER.open(f"http://{address}/state", timeout=_TIMEOUT_SECONDS) as answer:
             state = json.load(answer)
     except (OSError, HTTPException, ValueError) as error:
         return RunningRegister(address=str(address), reason=str(getattr(error, "reason", error)))
