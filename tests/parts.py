@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
@@ -31,9 +31,17 @@ class Part(Server):
     `start` waits until it does; `launch` does not wait, for those that shall not be ready yet, or never.
     """
 
-    def __init__(self, directory: Path, name: str, options: Sequence[str]) -> None:
+    def __init__(
+        self, directory: Path, name: str, options: Sequence[str], variables: Mapping[str, str] | None = None
+    ) -> None:
+        """`variables` are what it finds in its environment besides ours."""
         super().__init__(directory, MOORING, options)
         self._name = name
+        self._variables = variables or {}
+
+    def environment(self) -> Mapping[str, str]:
+        """See `Server.environment`."""
+        return self._variables
 
     def command(self) -> list[str]:
         """See `Server.command`."""

@@ -3,12 +3,11 @@
 import contextlib
 import itertools
 import selectors
-import shutil
 import socket
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,14 @@ import docker
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from mooring.documents import decode_instance
 from mooring.etcd.store import KeyValue
-from mooring.model import Instance, State
-from tests.integration.registers import Site
+from mooring.model import Instance
+from tests.integration.registers import PATIENT, Site
 from tests.servers import EtcdServer
+from tests.waiting import wait_until
 
 ENGINE = "/var/run/docker.sock"
+DEADLINE_SECONDS = 30.0
 
 
 class Passage:
@@ -44,7 +44,10 @@ class Passage:
     def cut(self) -> None:
         """Lead nowhere, as when an engine was stopped."""
         assert self._listener is not None
-        self.path.unlink()
+        self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            # Closing alone does not wake who waits in accept.
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for one in list(self._open):
             with contextlib.suppress(OSError):
@@ -76,17 +79,15 @@ class Passage:
         return bool(data)
 
 
-class Host:
-    """A register of this machine's engine, and containers that only the test knows."""
+class Containers:
+    """Containers of a test on this machine's engine, each of a service that bears the test's name, and its registry."""
 
-    def __init__(self, site: Site, image: str, passage: Passage) -> None:
+    def __init__(self, site: Site, image: str) -> None:
         self.site = site
-        self.passage = passage
         self.client = docker.DockerClient(base_url=f"unix://{ENGINE}")
         self._image = image
         self._numbers = itertools.count(1)
         self._made: list[Container] = []
-        self.process = site.run("--docker", f"unix://{passage.path}", "--ip", "127.0.0.1", "--resync", "5").ready()
 
     def container(self, name: str = "", **labels: str) -> Container:
         """Run a container that says that it belongs to this test's service."""
@@ -113,6 +114,15 @@ class Host:
         """Return what is written of this test's containers; others may run on the same engine."""
         return {key: found for key, found in self.site.keys().items() if self.site.host in key.split("/")[2]}
 
+    def await_only(self, *containers: Container) -> None:
+        """Wait until exactly these are published."""
+        names = {one.name for one in containers}
+        wait_until(
+            lambda: self.published().keys() == names,
+            lambda: f"{names} to be published, not {self.published().keys()}:\n{self.site.logged()}",
+            DEADLINE_SECONDS,
+        )
+
     def close(self) -> None:
         """Remove the containers."""
         for one in self._made:
@@ -121,33 +131,27 @@ class Host:
         self.client.close()
 
 
+class Host(Containers):
+    """A register of the engine beside them, which a passage leads to."""
+
+    def __init__(self, site: Site, image: str, passage: Passage, *options: str) -> None:
+        super().__init__(site, image)
+        self.passage = passage
+        where = ["--docker", f"unix://{passage.path}", "--ip", "127.0.0.1", "--resync", "5"]
+        self.process = site.run(*where, *options)
+
+
 @contextmanager
-def open_host(etcd: EtcdServer, directory: Path, namespace: str, image: str) -> Iterator[Host]:
+def open_host(etcd: EtcdServer, directory: Path, namespace: str, image: str, *options: str) -> Iterator[Host]:
     """Give a register that has listed the engine, and end it with all its containers."""
-    # A socket's path is short, and a test's directory may not be.
-    sockets = Path(tempfile.mkdtemp())
-    site = Site(etcd, directory, namespace)
-    one = Host(site, image, Passage(sockets / "docker.sock"))
-    try:
+    with ExitStack() as ending:
+        # A socket's path is short, and a test's directory may not be.
+        sockets = Path(ending.enter_context(tempfile.TemporaryDirectory()))
+        site = Site(etcd, directory, namespace)
+        ending.callback(site.close)
+        passage = Passage(sockets / "docker.sock")
+        ending.callback(passage.cut)
+        one = Host(site, image, passage, *PATIENT, *options)
+        ending.callback(one.close)
+        one.process.ready()
         yield one
-    finally:
-        one.close()
-        site.close()
-        shutil.rmtree(sockets)
-
-
-def causes(host: Host, name: str, since: int) -> list[tuple[State, str]]:
-    """Return what was written about a container since a revision, and that it was deleted at last."""
-    found: list[tuple[State, str]] = []
-    watch = host.site.store.watch(host.site.prefix, since)
-    try:
-        for change in itertools.chain.from_iterable(watch):
-            if isinstance(change, KeyValue):
-                one = decode_instance(change.value, where=change.key)
-                if one.name == f"/{name}":
-                    found.append((one.state, one.cause))
-            elif found and found[-1][0] is State.DOWN:
-                return found
-    finally:
-        watch.cancel()
-    raise AssertionError(found)

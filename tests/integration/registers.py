@@ -1,5 +1,8 @@
 """Registers as processes, at one etcd and one prefix of a test."""
 
+import itertools
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -8,12 +11,13 @@ from mooring.documents import decode_instance
 from mooring.etcd.address import parse_etcd_address
 from mooring.etcd.client import connect_to
 from mooring.etcd.store import KeyValue, Store
-from mooring.model import Instance
+from mooring.model import Instance, State
 from tests.parts import Part
 from tests.servers import EtcdServer
 from tests.waiting import wait_until
 
 TTL_SECONDS = 3
+GONE_SECONDS = 45.0
 # Of one that has a successor: longer than a busy machine takes to start that, yet its end can be waited for.
 INHERITED_SECONDS = 8
 INHERITED = ("--ttl", str(INHERITED_SECONDS))
@@ -46,10 +50,10 @@ class Registers:
         """Start a register of the file."""
         return self.run("--static", str(self.file), *options, host=host)
 
-    def run(self, *options: str, host: str = "") -> Part:
-        """Start a register with these options."""
+    def run(self, *options: str, host: str = "", variables: Mapping[str, str] | None = None) -> Part:
+        """Start a register with these options, and these variables in its environment."""
         where = ["--registry", self.address, "--host", host or self.host, "--ttl", str(TTL_SECONDS)]
-        part = Part(self.directory / f"register-{len(self.parts) + 1}", "register", [*where, *options])
+        part = Part(self.directory / f"register-{len(self.parts) + 1}", "register", [*where, *options], variables)
         self.parts.append(part)
         part.launch()
         return part
@@ -97,3 +101,24 @@ class Site(Registers):
     def instances(self) -> list[Instance]:
         """Return the instances that are written."""
         return [decode_instance(found.value, where=found.key) for found in self.keys().values()]
+
+    def told(self, name: str, since: int) -> list[tuple[State, str]]:
+        """Return what was written of a container after a revision, until it was gone; fail if it never is."""
+        told: list[tuple[State, str]] = []
+        keys = set()
+        watch = self.store.watch(self.prefix, since)
+        deadline = threading.Timer(GONE_SECONDS, watch.cancel)
+        deadline.start()
+        try:
+            for change in itertools.chain.from_iterable(watch):
+                if isinstance(change, KeyValue):
+                    one = decode_instance(change.value, where=change.key)
+                    if one.name == f"/{name}":
+                        told.append((one.state, one.cause))
+                        keys.add(change.key)
+                elif change.key in keys and told[-1][0] is State.DOWN:
+                    return told
+        finally:
+            deadline.cancel()
+            watch.cancel()
+        raise AssertionError(f"{name} is not gone after {GONE_SECONDS} s: {told}")

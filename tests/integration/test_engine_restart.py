@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -71,21 +70,6 @@ class Restarted:
         """Tell whether register says that its engine is away."""
         return self.register.state()["engine lost since"] is not None
 
-    def told(self, service: str, since: int = 0) -> list[tuple[State, str]]:
-        """Return what was written of a service after a revision, until it was withdrawn."""
-        told: list[tuple[State, str]] = []
-        watch = self.site.store.watch(f"{self.site.prefix}/{service}/", since)
-        try:
-            for change in itertools.chain.from_iterable(watch):
-                if isinstance(change, KeyValue):
-                    instance = decode_instance(change.value, where=change.key)
-                    told.append((instance.state, instance.cause))
-                elif told and told[-1][0] is State.DOWN:
-                    return told
-        finally:
-            watch.cancel()
-        raise AssertionError(told)
-
 
 @pytest.fixture
 def begin(
@@ -123,9 +107,9 @@ def test_the_lives_of_containers(begin: Callable[..., Restarted]) -> None:
     killed.kill()
     one.await_only("paused")
     up = (State.UP, "started")
-    assert one.told("stopped", since) == [up, (State.DRAINING, "stopping"), (State.DOWN, "stopped")]
-    assert one.told("killed", since) == [up, (State.DOWN, "exited 137")]
-    assert one.told("paused", since) == [up, (State.DOWN, "paused")]
+    assert one.site.told("stopped", since) == [up, (State.DRAINING, "stopping"), (State.DOWN, "stopped")]
+    assert one.site.told("killed", since) == [up, (State.DOWN, "exited 137")]
+    assert one.site.told("paused", since) == [up, (State.DOWN, "paused")]
 
 
 @pytest.mark.parametrize("begin", ["own", "later"], indirect=True)
@@ -146,7 +130,7 @@ def test_containers_outlive_their_engine(begin: Callable[..., Restarted]) -> Non
     dies.reload()
     # Which that is, with a container that nobody watched, is not the same in all versions.
     exit_code = dies.attrs["State"]["ExitCode"]
-    assert one.told("dies", before["dies"].revision) == [(State.DOWN, f"exited {exit_code}")]
+    assert one.site.told("dies", before["dies"].revision) == [(State.DOWN, f"exited {exit_code}")]
     wait_until(lambda: not one.is_lost(), "the return of the engine to be noticed")
     one.container("new")
     one.await_only("stays", "new")
@@ -168,5 +152,5 @@ def test_containers_end_with_their_engine(begin: Callable[..., Restarted]) -> No
     stays.reload()
     ports = {int(binding["HostPort"]) for binding in stays.ports["80/tcp"] or ()}
     assert decode_instance(after["stays"].value, where="stays").address.port in ports
-    assert one.told("dies", before["dies"].revision)[-1] == (State.DOWN, "stopped")
+    assert one.site.told("dies", before["dies"].revision)[-1] == (State.DOWN, "stopped")
     assert one.register.runs()

@@ -26,7 +26,7 @@ def site(etcd_server: EtcdServer, tmp_path: Path, namespace: str) -> Iterator[Si
 @pytest.fixture
 def host(etcd_server: EtcdServer, tmp_path: Path, namespace: str, whoami_image: str) -> Iterator[Host]:
     """Give a register that has listed the engine, and end it with all its containers."""
-    with open_host(etcd_server, tmp_path, namespace, whoami_image) as one:
+    with open_host(etcd_server, tmp_path, namespace, whoami_image, "--ttl", str(TTL_SECONDS)) as one:
         yield one
 
 

@@ -2,14 +2,16 @@
 
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.consul import ConsulServer
-from tests.integration.consul_hosts import TTL_SECONDS, ConsulHost
+from tests.integration.consul_hosts import ConsulHost
 from tests.integration.docker_hosts import ENGINE, open_host
+from tests.integration.registers import INHERITED, TTL_SECONDS
 from tests.servers import EtcdServer, free_port
 from tests.waiting import holds_for, wait_until
 
@@ -88,15 +90,15 @@ def test_restart_writes_nothing(host: ConsulHost) -> None:
         "checks": {"script": '"'},
     }
     host.declare(8001, {"service": host.name, "address": "127.0.0.1:8002", "checks": {"ttl": "1h"}}, odd)
-    register = host.register("--resync", "1").ready()
+    register = host.register("--resync", "1", *INHERITED).ready()
     wait_until(lambda: host.passing() == {8001}, "the one without a check of its own to be handed out")
     before = host.indexes()
     key: Any = host.consul.tell("GET", f"/kv/mooring/hosts/{host.name}")
     assert register.metric("mooring_register_puts_total") == 4
-    assert register.end() < TTL_SECONDS
+    register.end()
     assert host.ports() == {8001, 8002, 9000}
-    successor = host.register("--resync", "1").ready()
-    wait_until(lambda: successor.metric("mooring_register_keep_alives_total") > 3, "it to have lived for a while")
+    successor = host.register("--resync", "1", *INHERITED).ready()
+    host.await_renewals_past_its_end(successor)
     assert host.indexes() == before
     assert successor.metric("mooring_register_puts_total") == 0
     adopted: Any = host.consul.tell("GET", f"/kv/mooring/hosts/{host.name}")
@@ -206,6 +208,35 @@ def test_containers(
         wait_until(lambda: not host.services(), "the one that ended to be deregistered")
 
 
+@pytest.mark.docker
+def test_what_failed_is_critical_if_that_is_wanted(
+    host: ConsulHost, etcd_server: EtcdServer, tmp_path: Path, namespace: str, whoami_image: str
+) -> None:
+    """[R-L] What failed stays, critical and with its reason, also for a successor, until it runs again or is removed."""
+    options = ["--docker", f"unix://{ENGINE}", "--ip", "127.0.0.1", "--filter", f"name={namespace}-*"]
+    with open_host(etcd_server, tmp_path, namespace, whoami_image) as containers:
+        register = host.run(*options, "--deregister", "on-success").ready()
+        fails = ["sh", "-c", "trap 'exit 1' USR1; while :; do sleep 0.1; done"]
+        one = containers.run({"entrypoint": fails}, CHECK_TTL="1h", CHECK_INITIAL_STATUS="passing")
+        own = f"{host.name}:{one.name}:80"
+        wait_until(lambda: len(host.passing()) == 1, lambda: f"it to be handed out: {register.tail()}", 60)
+        failed = {f"mooring-alive:{own}": "passing", f"mooring-failed:{own}": "critical"}
+        one.kill("USR1")
+        wait_until(lambda: host.checks(own) == failed, lambda: f"it to be critical, not {host.checks(own)}", 60)
+        checks: Any = host.consul.tell("GET", "/agent/checks")
+        assert checks[f"mooring-failed:{own}"]["Notes"] == "exited 1"
+        before = host.indexes()
+        register.kill()
+        host.run(*options, "--deregister", "on-success").ready()
+        assert host.indexes() == before
+        one.start()
+        wait_until(lambda: len(host.passing()) == 1, "it to be handed out again", 60)
+        one.kill("USR1")
+        wait_until(lambda: host.checks(own) == failed, "it to be critical again", 60)
+        one.remove()
+        wait_until(lambda: not host.services(), "the removed one to be deregistered", 60)
+
+
 # As docs/register/registries.md names them.
 RIGHTS = """
 service_prefix "" { policy = "write" }
@@ -218,12 +249,13 @@ key_prefix "mooring/" { policy = "write" }
     ("alive", "rights"), [("service", RIGHTS), ("node", RIGHTS + 'node_prefix "" { policy = "write" }')]
 )
 def test_token(alive: str, rights: str, tmp_path: Path, namespace: str) -> None:
-    """With a token of the rights that the README names everything is written; before, what is wrong is told."""
-    with ConsulServer(tmp_path / "consul", has_tokens=True) as consul:
-        host = ConsulHost(consul, tmp_path, namespace)
+    """With a token of the rights that the documentation names everything is written; before, what is wrong is told."""
+    with ExitStack() as ending:
+        consul = ending.enter_context(ConsulServer(tmp_path / "consul", has_tokens=True))
+        host = ending.enter_context(closing(ConsulHost(consul, tmp_path, namespace)))
         token = tmp_path / "token"
         token.write_text("00000000-0000-0000-0000-000000000bad")
-        host.query = f"?token-file={token}&alive={alive}"
+        host.address += f"?token-file={token}&alive={alive}"
         host.declare(8001, 8002)
         register = host.register()
         wait_until(lambda: "ACL" in register.ask("/readyz")[1], lambda: f"the reason: {register.ask('/readyz')}")
@@ -235,4 +267,3 @@ def test_token(alive: str, rights: str, tmp_path: Path, namespace: str) -> None:
         register.kill()
         assert host.register("--withdraw").status(60) == 0
         assert host.services() == {}
-        host.close()

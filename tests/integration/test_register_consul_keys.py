@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.consul
 def host(consul_server: ConsulServer, tmp_path: Path, namespace: str) -> Iterator[ConsulHost]:
     """Give a host that writes keys below a prefix of its own, at the agent that all tests share."""
     one = ConsulHost(consul_server, tmp_path, namespace)
-    one.scheme, one.query = "consulkv", f"/{namespace}"
+    one.address = f"consulkv://{consul_server.address}/{namespace}"
     yield one
     one.close()
 
@@ -82,7 +83,7 @@ def test_two_registers(host: ConsulHost) -> None:
 
 def test_documents_and_withdrawal(host: ConsulHost) -> None:
     """`?layout=native` writes documents; a host that is withdrawn leaves no key."""
-    host.query += "?layout=native"
+    host.address += "?layout=native"
     host.declare(8001)
     register = host.register("--withdraw-on-exit").ready()
     document = json.loads(raw(host, f"{host.name}/127.0.0.1:{host.name}:8001"))
@@ -103,14 +104,14 @@ session_prefix "" { policy = "write" }
 
 def test_token(tmp_path: Path, namespace: str) -> None:
     """With a token of the rights that the documentation names everything is written."""
-    with ConsulServer(tmp_path / "consul", has_tokens=True) as consul:
-        host = ConsulHost(consul, tmp_path, namespace)
+    with ExitStack() as ending:
+        consul = ending.enter_context(ConsulServer(tmp_path / "consul", has_tokens=True))
+        host = ending.enter_context(closing(ConsulHost(consul, tmp_path, namespace)))
         token = tmp_path / "token"
         token.write_text(consul.make_token(RIGHTS.replace("PREFIX", namespace)))
-        host.scheme, host.query = "consulkv", f"/{namespace}?token-file={token}"
+        host.address = f"consulkv://{consul.address}/{namespace}?token-file={token}"
         host.declare(8001)
         register = host.register()
         wait_until(register.answers, lambda: f"all to be written: {register.tail()}", 60)
         found = consul.tell("GET", f"/kv/{namespace}/?keys")
         assert found == [f"{namespace}/{namespace}/127.0.0.1:{namespace}:8001"]
-        host.close()

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.consul import ConsulServer
-from tests.integration.consul_hosts import TTL_SECONDS, ConsulHost
+from tests.integration.consul_hosts import ConsulHost
+from tests.integration.registers import TTL_SECONDS
 from tests.waiting import holds_for, wait_until
 
 # `make bench-consul` says more.
@@ -47,7 +48,7 @@ def test_many_stay_alive(host: ConsulHost, measured: Callable[[str], None]) -> N
             for number in range(SERVICES)
         )
     )
-    host.query = "?alive=node"
+    host.address += "?alive=node"
     register = host.register()
     agent = host.consul.pid
     seconds = wait_until(register.answers, lambda: f"all to be registered: {register.tail()}", PATIENCE_SECONDS)

@@ -61,8 +61,8 @@ def test_frozen_agent(own_host: ConsulHost, etcd_server: EtcdServer, tmp_path: P
         assert register.runs()
     finally:
         own_host.consul.resume()
+        site.close()
     wait_until(lambda: own_host.ports() == {8004}, lambda: f"Consul to have it too: {own_host.ports()}", 60)
-    site.close()
 
 
 def test_ended_at_a_frozen_agent(own_host: ConsulHost) -> None:

@@ -9,7 +9,8 @@ import pytest
 from mooring.documents import decode_instance
 from mooring.etcd.store import KeyValue
 from mooring.model import State
-from tests.integration.docker_hosts import ENGINE, Host, causes, open_host
+from tests.integration.docker_hosts import ENGINE, Host, open_host
+from tests.integration.registers import PATIENT
 from tests.servers import EtcdServer
 from tests.waiting import wait_until
 
@@ -30,7 +31,7 @@ def test_the_life_of_a_container(host: Host) -> None:
     assert name is not None
     wait_until(lambda: name in host.published(), "the container to be published")
     host.client.containers.get(name).stop(timeout=1)
-    said = causes(host, name, since)
+    said = host.site.told(name, since)
     assert said == [(State.UP, "started"), (State.DRAINING, "stopping"), (State.DOWN, "stopped")]
 
 
@@ -42,7 +43,7 @@ def test_killed(host: Host) -> None:
     name = one.name
     wait_until(lambda: name in host.published(), "the container to be published")
     one.kill()
-    assert causes(host, name, since)[-1] == (State.DOWN, "exited 137")
+    assert host.site.told(name, since)[-1] == (State.DOWN, "exited 137")
 
 
 def test_restarted_on_another_port(host: Host) -> None:
@@ -100,7 +101,7 @@ def test_successor(host: Host) -> None:
     wait_until(lambda: one.name in host.published(), "the container to be published")
     host.process.end()
     before = host.keys()
-    host.site.run("--docker", f"unix://{ENGINE}", "--ip", "127.0.0.1").ready()
+    host.site.run("--docker", f"unix://{ENGINE}", "--ip", "127.0.0.1", *PATIENT).ready()
     assert len(before) == 1
     assert host.keys() == before
 

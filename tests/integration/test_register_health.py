@@ -9,7 +9,8 @@ import pytest
 from docker.models.containers import Container
 
 from mooring.model import State
-from tests.integration.docker_hosts import ENGINE, Host, causes, open_host
+from tests.integration.docker_hosts import ENGINE, Host, open_host
+from tests.integration.registers import PATIENT
 from tests.servers import EtcdServer
 from tests.waiting import wait_until
 
@@ -60,7 +61,7 @@ def test_a_health_check_decides(host: Host) -> None:
     one.exec_run(["touch", "/well"])
     become(host, one, (State.UP, "healthy"))
     one.exec_run(["rm", "/well"])
-    assert causes(host, str(one.name), since)[-1] == (State.DOWN, "unhealthy")
+    assert host.site.told(str(one.name), since)[-1] == (State.DOWN, "unhealthy")
     one.exec_run(["touch", "/well"])
     become(host, one, (State.UP, "healthy"))
 
@@ -75,7 +76,7 @@ def test_a_frozen_container_is_taken_out(host: Host) -> None:
     since = now(host)
     one = run(host)
     one.pause()
-    assert causes(host, str(one.name), since) == [UP, (State.DOWN, "paused")]
+    assert host.site.told(str(one.name), since) == [UP, (State.DOWN, "paused")]
     one.unpause()
     become(host, one, (State.UP, "unpaused"))
 
@@ -89,7 +90,7 @@ def test_its_own_stop_signal_drains_a_container_until_it_has_survived_it(host: H
     declared = {"SIGQUIT": "QUIT", "15": "SIGTERM", "RTMIN+3": "37"}
     sent = {run(host, stop_signal=signal, stop_timeout=0): as_sent for signal, as_sent in declared.items()}
     stopped = run(host, stop_timeout=0)
-    threading.Thread(target=stopped.stop, kwargs={"timeout": 7}).start()
+    threading.Thread(target=stopped.stop, kwargs={"timeout": 10}).start()
     for one, signal in sent.items():
         one.kill(signal)
     for one in (*sent, stopped):
@@ -97,7 +98,7 @@ def test_its_own_stop_signal_drains_a_container_until_it_has_survived_it(host: H
     for one in sent:
         become(host, one, (State.UP, "survived its stop signal"))
     survived = (State.UP, "survived its stop signal")
-    assert causes(host, str(stopped.name), since) == [UP, STOPPING, survived, (State.DOWN, "exited 137")]
+    assert host.site.told(str(stopped.name), since) == [UP, STOPPING, survived, (State.DOWN, "exited 137")]
 
 
 def test_signals_that_mean_something_else_drain_nothing(host: Host) -> None:
@@ -111,7 +112,7 @@ def test_signals_that_mean_something_else_drain_nothing(host: Host) -> None:
     become(host, ordinary, STOPPING)
     for one, ending in ((ordinary, [STOPPING, (State.DOWN, "stopped")]), (reloads, [(State.DOWN, "exited 137")])):
         one.kill("KILL")
-        assert causes(host, str(one.name), since) == [UP, *ending]
+        assert host.site.told(str(one.name), since) == [UP, *ending]
 
 
 def test_a_container_that_docker_starts_again_is_out_meanwhile(host: Host) -> None:
@@ -120,7 +121,7 @@ def test_a_container_that_docker_starts_again_is_out_meanwhile(host: Host) -> No
     one = host.run(
         {"entrypoint": ["sh", "-c", "sleep 1; exit 3"], "host_config": {"restart_policy": {"Name": "always"}}}
     )
-    assert causes(host, str(one.name), since) == [UP, (State.DOWN, "exited 3")]
+    assert host.site.told(str(one.name), since) == [UP, (State.DOWN, "exited 3")]
     become(host, one, UP)
     one.reload()
     assert one.attrs["RestartCount"] >= 1
@@ -129,9 +130,9 @@ def test_a_container_that_docker_starts_again_is_out_meanwhile(host: Host) -> No
 def test_a_container_that_ran_out_of_memory(host: Host) -> None:
     """It is withdrawn with that cause, not as one that somebody killed."""
     since = now(host)
-    greedy = ["sh", "-c", "sleep 1; tail /dev/zero"]
+    greedy = ["sh", "-c", "sleep 3; tail /dev/zero"]
     one = host.run({"entrypoint": greedy, "host_config": {"mem_limit": "8m", "memswap_limit": "8m"}})
-    assert causes(host, str(one.name), since) == [UP, (State.DOWN, "out of memory")]
+    assert host.site.told(str(one.name), since) == [UP, (State.DOWN, "out of memory")]
 
 
 def test_a_register_that_is_restarted_meanwhile_lets_a_container_drain_on(host: Host) -> None:
@@ -141,19 +142,21 @@ def test_a_register_that_is_restarted_meanwhile_lets_a_container_drain_on(host: 
     become(host, one, STOPPING)
     since = now(host)
     host.process.end()
-    host.site.run("--docker", f"unix://{ENGINE}", "--ip", "127.0.0.1").ready()
+    host.site.run("--docker", f"unix://{ENGINE}", "--ip", "127.0.0.1", *PATIENT).ready()
     one.kill("KILL")
-    assert causes(host, str(one.name), since) == [(State.DOWN, "stopped")]
+    assert host.site.told(str(one.name), since) == [(State.DOWN, "stopped")]
 
 
 def test_what_failed_stays_visible_if_that_is_wanted(host: Host) -> None:
     """[R-L] On success: what ended well is taken out, what failed is down until it runs again or is removed."""
     host.process.end()
-    options = ["--docker", f"unix://{ENGINE}", "--ip", "127.0.0.1", "--deregister", "on-success"]
+    options = ["--docker", f"unix://{ENGINE}", "--ip", "127.0.0.1", "--deregister", "on-success", *PATIENT]
     first = host.site.run(*options).ready()
+    since = now(host)
     codes = (0, 1, 137)
-    ended = [host.run({"entrypoint": ["sh", "-c", f"sleep 1; exit {code}"]}) for code in codes]
-    failed = ended[1]
+    well, failed, killed = (host.run({"entrypoint": ["sh", "-c", f"sleep 3; exit {code}"]}) for code in codes)
+    for one in (well, killed):
+        assert host.site.told(str(one.name), since)[0] == UP
     wait_until(lambda: states(host) == {failed.name: "exited 1"}, lambda: f"one that failed, not {states(host)}")
     before = host.keys()
     first.end()

@@ -23,9 +23,9 @@ SLOW_SECONDS = 0.2
 
 
 @pytest.fixture
-def crowd(etcd_server: EtcdServer, tmp_path: Path, namespace: str) -> Iterator[Crowd]:
-    """Give an engine without containers."""
-    with Crowd(etcd_server, tmp_path, namespace) as one:
+def crowd(own_etcd_server: EtcdServer, tmp_path: Path, namespace: str) -> Iterator[Crowd]:
+    """Give an engine without containers, and an etcd to which nobody else writes: each of its writes is counted."""
+    with Crowd(own_etcd_server, tmp_path, namespace) as one:
         yield one
 
 

@@ -25,16 +25,6 @@ PLANTED = "correct-horse-battery-staple"
 SOCKET = "unix:///var/run/docker.sock"
 
 
-class PartInEnvironment(Part):
-    """A command that is told things by variables."""
-
-    variables: tuple[str, ...] = ()
-
-    def command(self) -> list[str]:
-        """See `Server.command`."""
-        return ["env", *self.variables, *super().command()]
-
-
 @pytest.fixture
 def old_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
     """Run an etcd of the test's own that speaks v2, for what is written below a fixed directory."""
@@ -66,7 +56,7 @@ def test_templates_about_a_real_container(
 ) -> None:
     """R-T, R-F: templates arrive in etcd, one that asks for a secret comes to a problem, and no secret is told."""
     registry = f"etcd://127.0.0.1:{etcd_server.port}/{namespace}"
-    register = PartInEnvironment(
+    register = Part(
         tmp_path / "register",
         "register",
         [
@@ -77,8 +67,8 @@ def test_templates_about_a_real_container(
                 "host-{{ hostname }},{{ id | strSlice(0, 12) }},{{ environment.PASSWORD }},{{ environment | string }}",
             ),
         ],
+        {"MOORING_REGISTER_ATTRIBUTE": "zone={{ host }} all={{ environment | tojson }}"},
     )
-    register.variables = ("MOORING_REGISTER_ATTRIBUTE=zone={{ host }} all={{ environment | tojson }}",)
     store = connect_to(parse_etcd_address(registry))
     with register:
         wait_until(lambda: store.list(f"/{namespace}/").items, "the container to be written")
@@ -105,10 +95,9 @@ def test_the_variables_of_docker_register(
     old_server: EtcdServer, tmp_path: Path, namespace: str, container: Container
 ) -> None:
     """D-1, D-6: told by HOST_IP, ETCD_HOST and DOCKER_HOST alone, register writes what docker-discover reads."""
-    register = PartInEnvironment(
-        tmp_path / "register", "register", ["--host", namespace, "--filter", f"name={namespace}-*"]
-    )
-    register.variables = ("HOST_IP=10.170.71.226", f"ETCD_HOST={old_server.address}", f"DOCKER_HOST={SOCKET}")
+    variables = {"HOST_IP": "10.170.71.226", "ETCD_HOST": old_server.address, "DOCKER_HOST": SOCKET}
+    options = ["--host", namespace, "--filter", f"name={namespace}-*"]
+    register = Part(tmp_path / "register", "register", options, variables)
     key = f"/backends/mooring-whoami/{(container.id or '')[:12]}"
     with register:
         wait_until(lambda: key in read_backends(old_server), "the container to be written")
