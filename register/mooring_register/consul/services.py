@@ -27,6 +27,10 @@ from mooring_register.registrar import Key
 
 LIVENESS_NAME: Final = "mooring-register"
 HOST: Final = "mooring-host"
+CONTAINER: Final = "mooring-container"
+STATE: Final = "mooring-state"
+# A digest of the definitions of checks, which an agent does not show.
+CHECKS: Final = "mooring-checks"
 # What maintenance of ours is told by: an operator's is left alone.
 REASON: Final = "mooring: "
 
@@ -48,13 +52,15 @@ _NEVER_SECONDS: Final = 10 * 365 * 86400.0
 class Registration:
     """A service with all of its checks, and what of its instance is left out.
 
-    `instance` is None for the one by which the register says that it lives.
+    `instance` is None for the one by which the register says that it lives, and for one whose container failed: then
+    `failure` says how.
     """
 
     service: Service
     checks: tuple[Check, ...]
     instance: Instance | None = None
     problems: tuple[DescriptorError, ...] = field(default=(), eq=False)
+    failure: str = ""
 
 
 @frozen
@@ -116,7 +122,7 @@ def liveness(host: str, engine: str, ttl_seconds: int, *, is_alone: bool = False
         probe=Ttl(ttl_seconds),
         initial="passing",
     )
-    meta = {HOST: host, "mooring-engine": engine, "mooring-checks": _digest((check,))}
+    meta = {HOST: host, "mooring-engine": engine, CHECKS: digest((check,))}
     service = Service(id=own_id, name=LIVENESS_NAME, meta=meta)
     return Liveness(Registration(service, ()), check) if is_alone else Liveness(Registration(service, (check,)))
 
@@ -151,7 +157,7 @@ def register_all(
 def register_one(instance: Instance, site: Site) -> Registration:
     """Return what one instance comes to."""
     problems: list[DescriptorError] = []
-    checks = [*([] if site.is_alone else [_alive(instance)]), *_maintenance(instance)]
+    checks = [*([] if site.is_alone else [alive(instance.id, instance.host)]), *_maintenance(instance)]
     try:
         checks += filter(None, [check_of(instance)])
     except DescriptorError as problem:
@@ -162,7 +168,7 @@ def register_one(instance: Instance, site: Site) -> Registration:
         address=instance.address.host,
         port=instance.address.port,
         tags=instance.tags,
-        meta=_meta(instance, site.engine, _digest(checks), problems),
+        meta=_meta(instance, site.engine, digest(checks), problems),
         passing_weight=min(max(instance.weight, 1), _MOST_WEIGHT),
     )
     return Registration(service, tuple(checks), instance, tuple(problems))
@@ -177,7 +183,29 @@ def others_maintenance(state: CheckState | None) -> Check | None:
     """Return the check of a maintenance that is not ours such that it can be registered again, None if it is ours."""
     if state is None or state.notes.startswith(REASON):
         return None
-    return _kept_critical(state.service_id, state.notes)
+    return _maintained(state.service_id, state.notes)
+
+
+def alive(service_id: str, host: str) -> Check:
+    """Return the check by which a service follows the life of the host's register."""
+    return Check(
+        id=f"mooring-alive:{service_id}",
+        name="The host's mooring-register is alive",
+        probe=Alias(liveness_id(host)),
+        deregister_after_seconds=FORGOTTEN_AFTER_SECONDS,
+    )
+
+
+def kept_critical(check_id: str, name: str, reason: str) -> Check:
+    """Return a check that is critical for a reason as long as it is there."""
+    # As part of the registration, so that no moment lies between it and the check.
+    return Check(id=check_id, name=name, probe=Ttl(_NEVER_SECONDS), notes=reason)
+
+
+def digest(checks: Iterable[Check]) -> str:
+    """Return what tells definitions of checks apart: an agent does not show them."""
+    definitions: list[Json] = [f"{type(check.probe).__name__} {attrs.asdict(check)}" for check in checks]
+    return hashlib.sha256(canonical({"": definitions}).encode()).hexdigest()[:12]
 
 
 def _made(instance: Instance, made: Mapping[str, Registration]) -> Registration | None:
@@ -190,37 +218,20 @@ def _left_out(instance: Instance, reason: str) -> DescriptorError:
     return DescriptorError(where, f"instance {instance.id!r} of service {instance.service!r} is left out: {reason}")
 
 
-def _alive(instance: Instance) -> Check:
-    return Check(
-        id=f"mooring-alive:{instance.id}",
-        name="The host's mooring-register is alive",
-        probe=Alias(liveness_id(instance.host)),
-        deregister_after_seconds=FORGOTTEN_AFTER_SECONDS,
-    )
-
-
 def _maintenance(instance: Instance) -> Iterator[Check]:
     if instance.state is not State.UP:
-        yield _kept_critical(instance.id, f"{REASON}{instance.state.value}")
+        yield _maintained(instance.id, f"{REASON}{instance.state.value}")
     elif instance.weight == 0:
-        yield _kept_critical(instance.id, f"{REASON}weight 0")
+        yield _maintained(instance.id, f"{REASON}weight 0")
 
 
-def _kept_critical(service_id: str, reason: str) -> Check:
-    # As part of the registration, so that no moment lies between it and the maintenance.
-    probe = Ttl(_NEVER_SECONDS)
-    return Check(id=maintenance_id(service_id), name="Service Maintenance Mode", probe=probe, notes=reason)
+def _maintained(service_id: str, reason: str) -> Check:
+    return kept_critical(maintenance_id(service_id), "Service Maintenance Mode", reason)
 
 
-def _digest(checks: Iterable[Check]) -> str:
-    """Return what tells definitions of checks apart: an agent does not show them."""
-    definitions: list[Json] = [f"{type(check.probe).__name__} {attrs.asdict(check)}" for check in checks]
-    return hashlib.sha256(canonical({"": definitions}).encode()).hexdigest()[:12]
-
-
-def _meta(instance: Instance, engine: str, digest: str, problems: list[DescriptorError]) -> dict[str, str]:
+def _meta(instance: Instance, engine: str, checks: str, problems: list[DescriptorError]) -> dict[str, str]:
     meta: dict[str, str] = {}
-    ours = {word: value for word, value in _our_words(instance, engine, digest).items() if value}
+    ours = {word: value for word, value in _our_words(instance, engine, checks).items() if value}
     for word, value in ours.items():
         if reason := _reason_against_value(value):
             problems.append(_left_out_of_meta(instance, word, reason))
@@ -235,11 +246,11 @@ def _meta(instance: Instance, engine: str, digest: str, problems: list[Descripto
     return meta
 
 
-def _our_words(instance: Instance, engine: str, digest: str) -> dict[str, str]:
+def _our_words(instance: Instance, engine: str, checks: str) -> dict[str, str]:
     return {
         "host": instance.host,
         "engine": engine,
-        "checks": digest,
+        "checks": checks,
         "service": instance.service,
         "state": instance.state.value,
         "proto": instance.address.proto,

@@ -13,10 +13,11 @@ from mooring.errors import DocumentError, WorldError
 from mooring.model import Address
 from mooring.telemetry import get_logger
 from mooring_register import metrics
+from mooring_register.consul.failed_services import register_failed
 from mooring_register.consul.owned_keys import BATCH
 from mooring_register.consul.ownership import HeldHost, check
 from mooring_register.consul.plan import Deregistration, Found, Step, as_registered, plan_services, read_agent
-from mooring_register.consul.services import Registration, Site, liveness, register_all
+from mooring_register.consul.services import STATE, Registration, Site, liveness, register_all
 from mooring_register.ownership import Claim
 from mooring_register.writers.consul_liveness import ConsulLiveness
 from mooring_register.writers.consul_problems import ConsulProblems
@@ -108,7 +109,8 @@ class ConsulServices:
     def _steps(self, delivery: Delivery) -> list[Step]:
         registrations = register_all(delivery.instances, self._site, self._wanted)
         self._wanted = registrations.wanted
-        wanted = {**registrations.wanted, self._alive.service.id: self._alive}
+        failed = register_failed(self._found, delivery.failures, self._site, self._host)
+        wanted = {**failed, **registrations.wanted, self._alive.service.id: self._alive}
         plan = plan_services(wanted, self._found, self._host)
         self._problems.planned(registrations.problems, plan.conflicts)
         return [step for step in plan.steps if not self._problems.was_refused(step)]
@@ -127,12 +129,12 @@ class ConsulServices:
         else:
             self._found[step.service.id] = as_registered(step)
             metrics.puts.labels(self._registry).inc()
-            _tell("instance published", step, cause)
+            _tell("instance withdrawn" if step.failure else "instance published", step, cause)
 
 
 def _cause(step: Step, delivery: Delivery) -> str:
     if isinstance(step, Registration):
-        return step.instance.cause if step.instance else ""
+        return step.instance.cause if step.instance else step.failure
     why = delivery.withdrawals.get((_service(step), step.service.id))
     return why.cause if why else delivery.otherwise
 
@@ -142,8 +144,8 @@ def _service(step: Step) -> str:
 
 
 def _tell(said: str, step: Step, cause: str) -> None:
-    if isinstance(step, Registration) and step.instance is None:
+    if isinstance(step, Registration) and step.instance is None and not step.failure:
         return
     service = step.service
-    address, state = str(Address(service.address, service.port)), service.meta.get("mooring-state", "")
+    address, state = str(Address(service.address, service.port)), service.meta.get(STATE, "")
     log.info(said, service=_service(step), instance=service.id, address=address, state=state, cause=cause)

@@ -9,6 +9,7 @@ from mooring.consul.agent import Check, Service
 from mooring.consul.memory import MemoryAgent
 from mooring.errors import Unavailable
 from mooring.model import State
+from mooring_register.deregistration import Failure
 from mooring_register.registrar import Withdrawal
 from tests.unit.register.consul_writers import DB, LIVENESS, WEB, Consul, fails, turn
 
@@ -51,6 +52,33 @@ def test_withdrawn() -> None:
     turn(consul.writer())
     assert consul.ours() == {}
     assert set(consul.agent.services()) == {LIVENESS}
+
+
+def test_what_failed_stays_critical() -> None:
+    """What failed is critical and says why, also to a successor, until it runs again or is removed."""
+    consul = Consul()
+    one = consul.writer()
+    web, failures = evolve(WEB, checks={"ttl": "1h"}), {"c1": Failure("exited 1", 99.0)}
+    turn(one, web)
+    consul.agent.report("service:a", "passing")
+    turn(one, failures=failures)
+    assert {
+        state.id: (state.status, state.notes) for state in consul.agent.checks().values() if state.service_id == "a"
+    } == {
+        "mooring-alive:a": ("passing", ""),
+        "mooring-failed:a": ("critical", "exited 1"),
+    }
+    writes = consul.agent.writes
+    one.stop()
+    one = consul.writer()
+    turn(one, failures=failures)
+    assert consul.agent.writes == writes
+    turn(one, web)
+    assert set(consul.agent.checks()) >= {"service:a"}
+    assert "mooring-failed:a" not in consul.agent.checks()
+    turn(one, failures=failures)
+    turn(one)
+    assert consul.ours() == {}
 
 
 def test_draining_is_maintenance() -> None:
