@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
-from mooring_register.draining import DEFAULT_STOP_SIGNAL, DEFAULT_STOP_TIMEOUT_SECONDS
+from mooring_register.draining import DEFAULT_STOP_SIGNAL, DEFAULT_STOP_TIMEOUT_SECONDS, MOST_STOP_TIMEOUT_SECONDS
 
 DESCRIPTOR_PREFIX: Final = "SERVICE_"
 DEFAULT_BINDING_PREFIX: Final = "BACKEND_"
@@ -80,7 +80,6 @@ def read_container(document: Inspected, binding_prefix: str = DEFAULT_BINDING_PR
     state, config = document.get("State") or {}, document.get("Config") or {}
     mode = (document.get("HostConfig") or {}).get("NetworkMode") or ""
     started = state.get("StartedAt") or ""
-    timeout = config.get("StopTimeout")
     labels, variables = config.get("Labels") or {}, _variables(config.get("Env") or [])
     return Container(
         id=document["Id"],
@@ -100,7 +99,7 @@ def read_container(document: Inspected, binding_prefix: str = DEFAULT_BINDING_PR
         started=started,
         started_at=parse_time(started),
         stop_signal=config.get("StopSignal") or DEFAULT_STOP_SIGNAL,
-        stop_timeout_seconds=DEFAULT_STOP_TIMEOUT_SECONDS if timeout is None else float(timeout),
+        stop_timeout_seconds=_stop_timeout_seconds(config.get("StopTimeout")),
         network_mode=mode,
         networks=_networks(document),
         ports=_ports(document),
@@ -121,6 +120,13 @@ def parse_time(text: str) -> float:
     found = _FRACTION.search(text)
     whole = _FRACTION.sub("", text).replace("Z", "+00:00")
     return datetime.fromisoformat(whole).timestamp() + (float(f"0.{found[1]}") if found else 0.0)
+
+
+def _stop_timeout_seconds(said: int | None) -> float:
+    if said is None:
+        return DEFAULT_STOP_TIMEOUT_SECONDS
+    # Below 0 there is none.
+    return min(float(said), MOST_STOP_TIMEOUT_SECONDS) if said >= 0 else MOST_STOP_TIMEOUT_SECONDS
 
 
 def _beginning_with(prefix: str, said: Mapping[str, str]) -> dict[str, str]:

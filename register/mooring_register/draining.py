@@ -19,6 +19,8 @@ from attrs import evolve, frozen
 DEFAULT_STOP_SIGNAL: Final = "SIGTERM"
 # Docker's own default of `docker stop --time`.
 DEFAULT_STOP_TIMEOUT_SECONDS: Final = 10.0
+# Docker never kills a container that it is told to wait for without end; draining ends some time all the same.
+MOST_STOP_TIMEOUT_SECONDS: Final = 24 * 3600.0
 # Docker kills at StopTimeout; removal and its event take a moment more.
 DRAIN_MARGIN_SECONDS: Final = 5.0
 

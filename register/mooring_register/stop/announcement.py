@@ -13,11 +13,12 @@ from attrs import frozen
 from mooring.errors import DocumentError
 from mooring.keys import catalog_field
 from mooring.model import Instance, State
+from mooring_register.draining import DRAIN_MARGIN_SECONDS, MOST_STOP_TIMEOUT_SECONDS
 from mooring_register.registrar import Key, Registrar
 
 PATH: Final = "/stopping"
-# Longer than any container is given to end.
-MOST_SECONDS: Final = 3600.0
+# No container is given more time to end.
+MOST_SECONDS: Final = MOST_STOP_TIMEOUT_SECONDS + DRAIN_MARGIN_SECONDS
 
 
 @frozen

@@ -5,16 +5,11 @@ Not an `Engine`: register itself only asks, so that the access that it is given 
 
 from __future__ import annotations
 
-from typing import Final
-
 from mooring.errors import Unavailable
 from mooring_register.containers import Container, read_container
 from mooring_register.engine.address import DockerAddress
 from mooring_register.engine.client import FAILURES, DockerClient
 from mooring_register.engine.docker_engine import DockerEngine
-
-# Docker knows no number for "for ever" that its own clients would not cut short.
-_MOST_SECONDS: Final = 24 * 3600
 
 
 class StoppingEngine:
@@ -39,12 +34,10 @@ class StoppingEngine:
         Raises:
             Unavailable: the engine does not answer, or does not do it.
         """
-        timeout = container.stop_timeout_seconds
-        seconds = int(timeout) if timeout >= 0 else _MOST_SECONDS
         try:
             client = DockerClient(self._address)
             try:
-                client.stop(container.id, timeout=seconds)
+                client.stop(container.id, timeout=int(container.stop_timeout_seconds))
             finally:
                 client.close()
         except FAILURES as error:

@@ -159,7 +159,7 @@ class Stopping:
 
     def _stop(self, course: _Course) -> None:
         # Until it has ended, also where its stop signal says nothing to register.
-        self._announce(course, max(0.0, course.container.stop_timeout_seconds) + DRAIN_MARGIN_SECONDS)
+        self._announce(course, course.container.stop_timeout_seconds + DRAIN_MARGIN_SECONDS)
         try:
             self.outside.engine.stop(course.container)
         except Unavailable as error:

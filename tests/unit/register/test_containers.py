@@ -53,6 +53,12 @@ def test_only_descriptors_are_kept() -> None:
     assert "hunter2" not in repr(container)
 
 
+@pytest.mark.parametrize(("said", "seconds"), [(None, 10.0), (0, 0.0), (7200, 7200.0), (-1, 86400.0), (10**9, 86400.0)])
+def test_how_long_it_is_given_to_end(said: int | None, seconds: float) -> None:
+    """As long as it says; where Docker would wait without end, or for years, it is a day."""
+    assert read_container({"Id": "abc", "Config": {"StopTimeout": said}}).stop_timeout_seconds == seconds
+
+
 def test_little_is_required() -> None:
     """A container without ports, networks, labels and health check can be read."""
     container = read_container({"Id": "abc"})

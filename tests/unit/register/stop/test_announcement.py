@@ -8,7 +8,8 @@ from attrs import evolve
 from mooring.errors import DocumentError
 from mooring.model import Address, Instance, State
 from mooring_register.addresses.reach import Policy
-from mooring_register.containers import Container, PortMapping
+from mooring_register.containers import Container, PortMapping, read_container
+from mooring_register.draining import DRAIN_MARGIN_SECONDS
 from mooring_register.observations import Listed
 from mooring_register.registrar import Key, Registrar, apply
 from mooring_register.stop.announcement import (
@@ -39,13 +40,20 @@ def test_an_announcement_is_read_as_it_was_written() -> None:
     assert decode_announcement(encode_announcement(SAID)) == SAID
 
 
+def test_the_longest_end_can_be_announced() -> None:
+    """A container that Docker waits for without end drains until it has ended, or somebody should look at it."""
+    patient = read_container({"Id": "c1", "Config": {"StopTimeout": -1}})
+    said = Announcement("c1", patient.stop_timeout_seconds + DRAIN_MARGIN_SECONDS)
+    assert decode_announcement(encode_announcement(said)) == said
+
+
 @pytest.mark.parametrize(
     "document",
     [None, [], {}, {"container": "c1"}, *({"container": "c1", "seconds": one} for one in (0, -1, "5", 1e9, None))],
 )
 def test_what_is_no_announcement_is_refused(document: object) -> None:
     """A container and a bounded time, or nothing."""
-    with pytest.raises(DocumentError, match="/stopping: expected a container and up to 3600 seconds"):
+    with pytest.raises(DocumentError, match="/stopping: expected a container and up to 86405 seconds"):
         decode_announcement(document)
 
 
