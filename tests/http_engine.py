@@ -233,12 +233,19 @@ class HttpEngine:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen([sys.executable, "-m", __name__, str(self._path)])
-        wait_until(self._answers, "the engine to answer", START_SECONDS)
+        try:
+            wait_until(self._answers, "the engine to answer", START_SECONDS)
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         assert self._process is not None
         self._process.kill()
         self._process.wait()

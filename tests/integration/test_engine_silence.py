@@ -13,10 +13,10 @@ from tests.integration.journeys import Journey, begun
 from tests.servers import EtcdServer
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.docker, pytest.mark.haproxy]
-
 # A question, and another one that tells whether anybody is there at all, on a busy machine.
 NOTICED_SECONDS = 4.0 * TIMEOUT_SECONDS
+
+pytestmark = [pytest.mark.docker, pytest.mark.haproxy, pytest.mark.timeout(30 + 3 * NOTICED_SECONDS)]
 
 
 @pytest.fixture

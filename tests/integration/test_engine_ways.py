@@ -146,6 +146,7 @@ def test_a_proxy_that_forbids_too_much(journey: Journey, tmp_path: Path, allowed
         )
 
 
+@pytest.mark.timeout(CUT_SECONDS + 60)
 def test_a_proxy_that_cuts_what_is_idle(journey: Journey, tmp_path: Path, measured: Callable[[str], None]) -> None:
     """Cut again and again, register misses nothing, writes nothing, and raises no alarm."""
     with Haproxy(tmp_path / "door", idle_seconds=IDLE_SECONDS) as door:

@@ -104,10 +104,12 @@ def test_what_names_no_container_is_told(host: Host) -> None:
 def test_the_beginning_of_several_ids_is_told(host: Host, whoami_image: str) -> None:
     """Of seventeen containers two have ids that begin alike; nobody guesses which of them is meant."""
     with ExitStack() as ending:
-        made = [host.client.containers.create(whoami_image) for _ in range(17)]
-        for one in made:
+        ids = []
+        for _ in range(17):
+            one = host.client.containers.create(whoami_image)
             ending.callback(one.remove)
-        first = Counter(str(one.id)[0] for one in made).most_common(1)[0][0]
+            ids.append(str(one.id))
+        first = Counter(one[0] for one in ids).most_common(1)[0][0]
         told = explain(first, host=host.site.host, admin=host.process.port)
     assert (told.returncode, told.stderr) == (1, "")
     assert f"the ids of several containers begin with '{first}'" in told.stdout

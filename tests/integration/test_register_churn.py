@@ -9,6 +9,7 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import docker
@@ -25,7 +26,7 @@ from tests.servers import EtcdServer
 from tests.slow_door import SlowDoor
 from tests.waiting import wait_until
 
-COUNT = int(os.environ.get("MOORING_CHURN_CONTAINERS", "16"))
+COUNT = int(os.environ.get("MOORING_CHURN_CONTAINERS", "12"))
 SLOW_SECONDS = 0.2
 PORT = 8000
 AT_ONCE = 4
@@ -33,28 +34,32 @@ SETTLE_SECONDS = 60.0
 # A container has come up, drains, is down, is deleted.
 WRITES_OF_A_LIFE = 4
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(180 + 5 * COUNT)]
 
 
 @pytest.fixture
 def containers(whoami_image: str, namespace: str) -> Iterator[list[Container]]:
     """Make containers that do not run yet, and leave none."""
     client = docker.from_env()
+    made: list[Container] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
 
-        def make(number: int) -> Container:
-            return client.containers.create(
+        def make(number: int) -> None:
+            one = client.containers.create(
                 whoami_image,
                 name=f"{namespace}-{number}",
                 ports={f"{PORT}/tcp": None},
                 environment={"PORT": str(PORT), "GRACE_SECONDS": "0"},
                 labels={"SERVICE_NAME": f"{namespace}-{number % 7}", "churn": namespace},
             )
+            made.append(one)
 
-        made = list(pool.map(make, range(COUNT)))
-        yield made
-        list(pool.map(lambda one: one.remove(force=True), made))
-    client.close()
+        try:
+            list(pool.map(make, range(COUNT)))
+            yield made
+        finally:
+            list(pool.map(lambda one: one.remove(force=True), made))
+            client.close()
 
 
 @pytest.fixture
@@ -68,11 +73,12 @@ def store(etcd_server: EtcdServer) -> Iterator[Store]:
 @pytest.fixture
 def register(etcd_server: EtcdServer, tmp_path: Path, namespace: str) -> Iterator[Part]:
     """Run a register of these containers, which has etcd behind a slow door."""
-    with SlowDoor(etcd_server.port, SLOW_SECONDS) as door:
+    with ExitStack() as ending:
+        door = ending.enter_context(SlowDoor(etcd_server.port, SLOW_SECONDS))
         registers = Registers(f"etcd://127.0.0.1:{door.port}/{namespace}", tmp_path, namespace)
+        ending.callback(registers.close)
         where = ["--docker", "unix:///var/run/docker.sock", "--ip", "10.0.0.1", "--ttl", "15"]
         yield registers.run(*where, "--filter", f"label=churn={namespace}").ready()
-        registers.close()
 
 
 def memory_bytes(part: Part) -> int:
