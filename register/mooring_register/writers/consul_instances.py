@@ -160,10 +160,12 @@ class ConsulInstances:
 
     def _conflict(self, change: Change, found: KeyValue | None) -> None:
         instance = change.instance
-        if instance is None or found is None:
+        if instance is None:
             return
+        # For a while after a session ended that held it, Consul may give a key to nobody.
+        holder = self._holder(found) if found is not None else "nobody, and yet withheld,"
         where = f"{instance.name.removeprefix('/') or instance.address}: id {instance.id!r}"
-        reason = f"held by {self._holder(found)} in service {instance.service!r}, this is host {self._host!r}"
+        reason = f"held by {holder} in service {instance.service!r}, this is host {self._host!r}"
         self._conflicts[change.key] = IdTaken(where, reason)
 
     def _holder(self, found: KeyValue) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from mooring.errors import DescriptorError, DocumentError, InvalidInput
 from mooring_register.consul.plan import Step
-from mooring_register.consul.services import Registration
 from mooring_register.writers.telling import Problems
 
 
@@ -16,7 +15,7 @@ class ConsulProblems:
     def __init__(self) -> None:
         self._left_out: tuple[DescriptorError, ...] = ()
         self._conflicts: Mapping[str, InvalidInput] = {}
-        self._refused: dict[str, tuple[Registration, DocumentError]] = {}
+        self._refused: dict[str, tuple[Step, DocumentError]] = {}
         self._telling = Problems()
 
     @property
@@ -40,7 +39,7 @@ class ConsulProblems:
         for problem in (*left_out, *conflicts.values()):
             self._telling.tell(problem)
 
-    def refused(self, step: Registration, problem: DocumentError) -> None:
+    def refused(self, step: Step, problem: DocumentError) -> None:
         """Note what the agent refused."""
         self._refused[step.service.id] = (step, problem)
         self._telling.tell(problem)

@@ -116,20 +116,25 @@ class ConsulServices:
         return [step for step in plan.steps if not self._problems.was_refused(step)]
 
     def _carry_out(self, step: Step, cause: str) -> None:
+        try:
+            self._tell_agent(step)
+        except DocumentError as problem:
+            self._problems.refused(step, problem)
+            return
         if isinstance(step, Deregistration):
-            self._agent.deregister(step.service.id)
             del self._found[step.service.id]
             metrics.deletes.labels(self._registry).inc()
             _tell("instance withdrawn", step, cause)
-            return
-        try:
-            self._agent.register(step.service, step.checks)
-        except DocumentError as problem:
-            self._problems.refused(step, problem)
         else:
             self._found[step.service.id] = as_registered(step)
             metrics.puts.labels(self._registry).inc()
             _tell("instance withdrawn" if step.failure else "instance published", step, cause)
+
+    def _tell_agent(self, step: Step) -> None:
+        if isinstance(step, Deregistration):
+            self._agent.deregister(step.service.id)
+        else:
+            self._agent.register(step.service, step.checks)
 
 
 def _cause(step: Step, delivery: Delivery) -> str:

@@ -1,14 +1,15 @@
 """From what an agent has to what is wanted, on the twins of Consul's seams."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from attrs import evolve
 
 from mooring.consul.agent import Check, Service
 from mooring.consul.memory import MemoryAgent
-from mooring.errors import Unavailable
+from mooring.errors import OwnershipLost, Unavailable
 from mooring.model import State
+from mooring_register.consul.services import HOST
 from mooring_register.deregistration import Failure
 from mooring_register.registrar import Withdrawal
 from tests.unit.register.consul_writers import DB, LIVENESS, WEB, Consul, fails, turn
@@ -159,6 +160,17 @@ def test_alive_by_the_node_no_more() -> None:
     assert consul.agent.checks() == {}
 
 
+def test_fenced_out_of_bindings() -> None:
+    """A register whose session another one has taken over does not write bindings under it."""
+    consul = Consul()
+    first = consul.writer()
+    turn(first, WEB, bindings=(DB,))
+    turn(consul.writer(), WEB, bindings=(DB,))
+    first.mailbox.deliver({WEB.key: WEB}, {}, bindings={})
+    assert "another register" in fails(first, OwnershipLost)
+    assert len(consul.keys.list("mooring/bindings/")) == 1
+
+
 def test_others_are_left_alone() -> None:
     """Somebody else's service is never touched; one that has an id of ours is reported until it is gone."""
     consul, now = Consul(), [100.0]
@@ -175,6 +187,24 @@ def test_others_are_left_alone() -> None:
     one.turn()
     assert consul.ours()["a"].name == "web"
     assert one.state()["conflicts"] == []
+
+
+class OddAgent(MemoryAgent):
+    """An agent in which somebody has registered a service in our name that no path leads to."""
+
+    def services(self) -> Mapping[str, Service]:
+        """See `Agent.services`."""
+        return {**super().services(), "a//b": Service(id="a//b", name="odd", meta={HOST: "h1"})}
+
+
+def test_a_service_that_cannot_be_removed() -> None:
+    """It is told, and keeps nothing else."""
+    consul = Consul(OddAgent())
+    one = consul.writer()
+    turn(one, WEB)
+    assert set(consul.ours()) == {"a", "a//b"}
+    assert "a//b: Consul would not find it again" in str(one.state()["left out"])
+    assert one.ready() is None
 
 
 def test_refused_service() -> None:
