@@ -1,18 +1,23 @@
 """From what Consul's keys hold to what is wanted, on the twin of Consul's keys."""
 
 import json
+from collections.abc import Callable
+from itertools import count
+from typing import TypeVar
 
 import pytest
 from attrs import evolve
 
-from mooring.consul.keys import ABSENT, Mismatch
+from mooring.consul.keys import ABSENT, KeyValue, Mismatch
 from mooring.consul.memory_keys import MemoryKeys
-from mooring.errors import OwnershipLost, SessionLost
-from mooring.model import Address, State
+from mooring.errors import OwnershipLost, SessionLost, Unavailable, WorldError
+from mooring.model import Address, Instance, State
 from mooring_register.deregistration import Failure
 from mooring_register.registrar import Withdrawal
+from mooring_register.writers.consul import ConsulWriter
 from tests.unit.register.consul_writers import CLAIM, DB, WEB, Consul, fails, turn
 
+T = TypeVar("T")
 OTHER_CLAIM = evolve(CLAIM, host="h2", engine="E2")
 
 
@@ -104,6 +109,19 @@ def test_a_key_without_an_owner() -> None:
     assert set(consul.written()) == {"services/web/b"}
 
 
+def test_a_key_that_changed_hands() -> None:
+    """A key that somebody took out by hand, and another host has now, is not deleted with the instance."""
+    consul = Consul()
+    one = consul.keys_writer()
+    turn(one, WEB)
+    found = consul.keys.get("services/web/a")
+    assert found is not None
+    consul.keys.delete(found.key, found.index)
+    turn(consul.keys_writer(claim=OTHER_CLAIM), evolve(WEB, host="h2"))
+    turn(one)
+    assert set(consul.written()) == {"services/web/a"}
+
+
 def test_documents_without_an_owner() -> None:
     """Documents of this host that lost their session (restored from a copy) are taken over, or taken away."""
     consul = Consul()
@@ -163,6 +181,24 @@ def test_only_what_takes_connections() -> None:
     assert consul.written() == {}
 
 
+class WithholdingKeys(MemoryKeys):
+    """Keys of which one is withheld, as Consul does for a while after the session of another tool has ended."""
+
+    def acquire(self, key: str, value: bytes, session: str) -> Mismatch | None:
+        """See `Keys.acquire`."""
+        return Mismatch() if key == "services/web/a" else super().acquire(key, value, session)
+
+
+def test_a_key_that_is_withheld_though_nobody_has_it() -> None:
+    """It is told and tried again later, and keeps nothing else."""
+    consul = Consul(keys=WithholdingKeys())
+    one = consul.keys_writer()
+    turn(one, WEB, evolve(WEB, id="b"))
+    assert set(consul.written()) == {"services/web/b"}
+    assert "web.1: id 'a': held by nobody, and yet withheld, in service 'web'" in str(one.state()["conflicts"])
+    assert one.ready() is None
+
+
 def test_another_prefix() -> None:
     """A register that is started with another prefix leaves nothing below the one before."""
     consul = Consul()
@@ -174,6 +210,105 @@ def test_another_prefix() -> None:
     turn(consul.writer(), WEB, bindings=(DB,))
     assert consul.written() == {}
     assert len(consul.keys.list("mooring/bindings/")) == 1
+
+
+def test_another_layout() -> None:
+    """A register that is started with another layout leaves nothing of the one before."""
+    consul = Consul()
+    for layout in ("native", "registrator", "embassy", "registrator", "native", "embassy", "native"):
+        one = consul.keys_writer(layout)
+        turn(one, WEB)
+        alone = Consul()
+        turn(alone.keys_writer(layout), WEB)
+        assert consul.written() == alone.written()
+        one.stop()
+
+
+class Striking(MemoryKeys):
+    """Keys that fail at one call: before it is carried out, or with the answer lost on its way."""
+
+    def __init__(self, at: int, *, is_carried_out: bool) -> None:
+        super().__init__()
+        self._left = at
+        self._is_carried_out = is_carried_out
+
+    @property
+    def has_struck(self) -> bool:
+        """Whether there were that many calls."""
+        return self._left < 0
+
+    def _strike(self, carry_out: Callable[[], T]) -> T:
+        self._left -= 1
+        if self._left != -1:
+            return carry_out()
+        if self._is_carried_out:
+            carry_out()
+        raise Unavailable("memory: struck")
+
+    def list(self, prefix: str) -> tuple[KeyValue, ...]:
+        """See `Keys.list`."""
+        return self._strike(lambda: MemoryKeys.list(self, prefix))
+
+    def get(self, key: str) -> KeyValue | None:
+        """See `Keys.get`."""
+        return self._strike(lambda: MemoryKeys.get(self, key))
+
+    def put(self, key: str, value: bytes, at: int) -> Mismatch | None:
+        """See `Keys.put`."""
+        return self._strike(lambda: MemoryKeys.put(self, key, value, at))
+
+    def acquire(self, key: str, value: bytes, session: str) -> Mismatch | None:
+        """See `Keys.acquire`."""
+        return self._strike(lambda: MemoryKeys.acquire(self, key, value, session))
+
+    def delete(self, key: str, at: int) -> Mismatch | None:
+        """See `Keys.delete`."""
+        return self._strike(lambda: MemoryKeys.delete(self, key, at))
+
+    def create_session(self, name: str, ttl_seconds: int) -> str:
+        """See `Keys.create_session`."""
+        return self._strike(lambda: MemoryKeys.create_session(self, name, ttl_seconds))
+
+    def renew_session(self, session: str) -> None:
+        """See `Keys.renew_session`."""
+        self._strike(lambda: MemoryKeys.renew_session(self, session))
+
+    def destroy_session(self, session: str) -> None:
+        """See `Keys.destroy_session`."""
+        self._strike(lambda: MemoryKeys.destroy_session(self, session))
+
+
+def until_done(one: ConsulWriter, *instances: Instance) -> None:
+    """Want these, and take turns until that is written."""
+    one.mailbox.deliver({instance.key: instance for instance in instances}, {}, bindings={DB.key: DB})
+    while one.ready() is not None or one.mailbox.written() is None:
+        try:
+            one.turn()
+        except WorldError as error:
+            one.failed(error)
+
+
+@pytest.mark.parametrize("is_carried_out", [False, True])
+@pytest.mark.parametrize("layout", ["native", "registrator"])
+def test_struck_at_each_call(layout: str, *, is_carried_out: bool) -> None:
+    """Whichever call fails, carried out or not: in the end there is what is wanted, also by a successor."""
+    other, changed = evolve(WEB, id="b"), evolve(WEB, address=Address("10.0.0.1", 81))
+    for at in count():
+        keys = Striking(at, is_carried_out=is_carried_out)
+        consul = Consul(keys=keys)
+        first = consul.keys_writer(layout)
+        until_done(first, WEB, other)
+        until_done(first, changed)
+        first.stop()
+        successor = consul.keys_writer(layout)
+        until_done(successor, WEB)
+        if not keys.has_struck:
+            break
+        (left,) = keys.list("services/")
+        assert b"10.0.0.1" in left.value
+        assert b"81" not in left.value
+        assert left.session
+    assert at > 20
 
 
 def test_fenced_out() -> None:
