@@ -25,10 +25,7 @@ class Http:
     interval_seconds: float
     timeout_seconds: float | None = None
     method: str = "GET"
-    headers: Mapping[str, tuple[str, ...]] = field(factory=dict)
     skips_verification: bool = False
-    # Consul knows it from 1.9 on; earlier ones refuse the check.
-    server_name: str = ""
 
 
 @frozen
@@ -57,17 +54,6 @@ class Script:
 
 
 @frozen
-class InContainer:
-    """The agent runs a command in a container, by `docker exec`. Refused as `Script` is."""
-
-    container: str
-    arguments: tuple[str, ...]
-    interval_seconds: float
-    timeout_seconds: float | None = None
-    shell: str = ""
-
-
-@frozen
 class Grpc:
     """The agent asks by gRPC's own protocol of health checks: `HOST:PORT`, or `HOST:PORT/SERVICE`."""
 
@@ -91,14 +77,7 @@ class Alias:
     service_id: str
 
 
-@frozen
-class AliasOfNode:
-    """As well as the worst check of a node that belongs to no service."""
-
-    node: str
-
-
-Probe = Http | Tcp | Ttl | Script | InContainer | Grpc | Alias | AliasOfNode
+Probe = Http | Tcp | Ttl | Script | Grpc | Alias
 
 
 @frozen(kw_only=True)
@@ -107,7 +86,6 @@ class Check:
 
     `initial` is how things are until the first result. A service whose checks have been critical for
     `deregister_after_seconds` is deregistered by the agent (which looks twice a minute, and takes a minute at least).
-    So many results in a row change the status: `successes` to passing, `failures` to critical; 0 means the first one.
     """
 
     id: str
@@ -116,8 +94,6 @@ class Check:
     notes: str = ""
     initial: Status = "critical"
     deregister_after_seconds: float | None = None
-    successes: int = 0
-    failures: int = 0
 
 
 @frozen(kw_only=True)

@@ -11,12 +11,10 @@ from typing import Any, Final, assert_never
 from mooring.consul.agent import (
     AgentIdentity,
     Alias,
-    AliasOfNode,
     Check,
     CheckState,
     Grpc,
     Http,
-    InContainer,
     Probe,
     Script,
     Service,
@@ -126,34 +124,23 @@ def _definition(check: Check) -> Document:
     more: Document = {}
     if check.deregister_after_seconds is not None:
         more["DeregisterCriticalServiceAfter"] = _duration(check.deregister_after_seconds)
-    if check.successes:
-        more["SuccessBeforePassing"] = check.successes
-    if check.failures:
-        more["FailuresBeforeCritical"] = check.failures
     return {"Name": check.name, "Notes": check.notes, "Status": check.initial, **_probe(check.probe), **more}
 
 
 def _probe(probe: Probe) -> Document:
     match probe:
         case Http():
-            headers = {name: list(values) for name, values in probe.headers.items()}
-            optional = {"TLSServerName": probe.server_name} if probe.server_name else {}
-            return {"HTTP": probe.url, "Method": probe.method, "Header": headers, **_verification(probe), **optional}
+            return {"HTTP": probe.url, "Method": probe.method, **_verification(probe)}
         case Tcp():
             return {"TCP": probe.address, **_times(probe)}
         case Ttl():
             return {"TTL": _duration(probe.seconds)}
         case Script():
             return {"Args": list(probe.arguments), **_times(probe)}
-        case InContainer():
-            arguments = {"Args": list(probe.arguments), "Shell": probe.shell}
-            return {"DockerContainerID": probe.container, **arguments, **_times(probe)}
         case Grpc():
             return {"GRPC": probe.target, "GRPCUseTLS": probe.uses_tls, **_verification(probe)}
         case Alias():
             return {"AliasService": probe.service_id}
-        case AliasOfNode():
-            return {"AliasNode": probe.node}
         case _:
             assert_never(probe)
 
@@ -162,7 +149,7 @@ def _verification(probe: Http | Grpc) -> Document:
     return {"TLSSkipVerify": probe.skips_verification, **_times(probe)}
 
 
-def _times(probe: Http | Tcp | Script | InContainer | Grpc) -> Document:
+def _times(probe: Http | Tcp | Script | Grpc) -> Document:
     timeout = {} if probe.timeout_seconds is None else {"Timeout": _duration(probe.timeout_seconds)}
     return {"Interval": _duration(probe.interval_seconds), **timeout}
 

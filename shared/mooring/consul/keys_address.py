@@ -52,14 +52,13 @@ def parse_consul_keys_address(text: str, environment: Mapping[str, str]) -> Cons
         SettingsError: everything that is wrong with it; no option's value is repeated.
     """
     is_unix = text.startswith(KEYS_UNIX_SCHEME)
-    scheme = KEYS_UNIX_SCHEME if is_unix else KEYS_SCHEME
+    scheme, plain, border = (KEYS_UNIX_SCHEME, UNIX_SCHEME, ":") if is_unix else (KEYS_SCHEME, SCHEME, "/")
     whole, _, query = text.removeprefix(scheme).partition("?")
-    place, _, path = whole.partition(":" if is_unix else "/")
+    place, _, path = whole.partition(border)
     pairs = parse_qsl(query, keep_blank_values=True)
     layouts = [value for name, value in pairs if name == "layout"]
     rest = urlencode([pair for pair in pairs if pair[0] != "layout"])
     problems = [*_path_problems(path), *_option_problems(layouts, pairs)]
-    plain = UNIX_SCHEME if is_unix else SCHEME
     try:
         consul = complete_consul_address(f"{plain}{place}{'?' if rest else ''}{rest}", environment)
     except SettingsError as error:

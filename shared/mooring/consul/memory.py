@@ -16,10 +16,8 @@ from attrs import evolve, frozen
 from mooring.consul.agent import (
     AgentIdentity,
     Alias,
-    AliasOfNode,
     Check,
     CheckState,
-    InContainer,
     Script,
     Service,
     Status,
@@ -203,10 +201,10 @@ class MemoryAgent:
         if isinstance(probe, Alias) and probe.service_id not in self._services:
             output = f"Service {probe.service_id} could not be found on node {self._identity.node}"
             return evolve(watched.state, status="critical", output=output)
-        if not isinstance(probe, Alias | AliasOfNode):
+        if not isinstance(probe, Alias):
             return watched.state
         # Checks of the node count for every service on it.
-        targets = {"", probe.service_id} if isinstance(probe, Alias) else {""}
+        targets = {"", probe.service_id}
         theirs = [one for one in self._watched.values() if one.state.service_id in targets and one is not watched]
         statuses = {one.state.status for one in theirs}
         return evolve(watched.state, status=next((one for one in _WORST_FIRST if one in statuses), "passing"))
@@ -232,10 +230,10 @@ def _judge(service: Service) -> None:
 def _judge_check(check: Check, about: str) -> None:
     check_path(check.id)
     probe = check.probe
-    if isinstance(probe, Script | InContainer):
+    if isinstance(probe, Script):
         raise DocumentError(about, "Scripts are disabled on this agent from remote calls")
     if isinstance(probe, Ttl):
         if probe.seconds <= 0:
             raise DocumentError(about, "Invalid check: TTL must be > 0 for TTL checks")
-    elif not isinstance(probe, Alias | AliasOfNode) and probe.interval_seconds <= 0:
+    elif not isinstance(probe, Alias) and probe.interval_seconds <= 0:
         raise DocumentError(about, "Invalid check: Interval must be > 0 for Script, HTTP, or TCP checks")

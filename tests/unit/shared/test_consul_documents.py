@@ -5,12 +5,10 @@ import pytest
 from mooring.consul.agent import (
     AgentIdentity,
     Alias,
-    AliasOfNode,
     Check,
     CheckState,
     Grpc,
     Http,
-    InContainer,
     Probe,
     Script,
     Service,
@@ -54,33 +52,26 @@ def test_a_service() -> None:
     [
         (
             Http("http://h/", 10),
-            {"HTTP": "http://h/", "Interval": "10000ms", "Method": "GET", "Header": {}, "TLSSkipVerify": False},
+            {"HTTP": "http://h/", "Interval": "10000ms", "Method": "GET", "TLSSkipVerify": False},
         ),
         (
-            Http("https://h/", 0.5, 2, "HEAD", {"Host": ("a", "b")}, skips_verification=True, server_name="a"),
+            Http("https://h/", 0.5, 2, "HEAD", skips_verification=True),
             {
                 "HTTP": "https://h/",
                 "Interval": "500ms",
                 "Timeout": "2000ms",
                 "Method": "HEAD",
-                "Header": {"Host": ["a", "b"]},
                 "TLSSkipVerify": True,
-                "TLSServerName": "a",
             },
         ),
         (Tcp("[::1]:80", 1.5), {"TCP": "[::1]:80", "Interval": "1500ms"}),
         (Ttl(3_000_000), {"TTL": "3000000000ms"}),
         (Script(("a", "b c"), 5, 1), {"Args": ["a", "b c"], "Interval": "5000ms", "Timeout": "1000ms"}),
         (
-            InContainer("ab12", ("true",), 5, None, "/bin/sh"),
-            {"DockerContainerID": "ab12", "Args": ["true"], "Shell": "/bin/sh", "Interval": "5000ms"},
-        ),
-        (
             Grpc("h:1/web", 5, uses_tls=True),
             {"GRPC": "h:1/web", "GRPCUseTLS": True, "TLSSkipVerify": False, "Interval": "5000ms"},
         ),
         (Alias("a"), {"AliasService": "a"}),
-        (AliasOfNode("n"), {"AliasNode": "n"}),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, dict) else "",
 )
@@ -91,7 +82,7 @@ def test_each_kind_of_check(probe: Probe, document: dict[str, object]) -> None:
 
 
 def test_all_that_a_check_says() -> None:
-    """Notes, the status at first, when the service goes, and how many results it takes."""
+    """Notes, the status at first, and when the service goes."""
     check = Check(
         id="c",
         name="n",
@@ -99,8 +90,6 @@ def test_all_that_a_check_says() -> None:
         notes="why",
         initial="passing",
         deregister_after_seconds=90,
-        successes=2,
-        failures=3,
     )
     assert check_document(check, "") == {
         "ID": "c",
@@ -110,8 +99,6 @@ def test_all_that_a_check_says() -> None:
         "Status": "passing",
         "TTL": "1000ms",
         "DeregisterCriticalServiceAfter": "90000ms",
-        "SuccessBeforePassing": 2,
-        "FailuresBeforeCritical": 3,
     }
 
 
