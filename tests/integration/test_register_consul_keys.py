@@ -78,7 +78,8 @@ def test_two_registers(host: ConsulHost) -> None:
     assert "another register" in first.ask("/readyz")[1]
     host.declare(8001, 8002)
     wait_until(lambda: len(keys(host)) == 2, "the change to be written")
-    assert second.metric("mooring_register_puts_total") == 1
+    wait_until(lambda: second.metric("mooring_register_puts_total") == 1, "the second to have counted it")
+    assert first.metric("mooring_register_puts_total") == 1
 
 
 def test_documents_and_withdrawal(host: ConsulHost) -> None:
@@ -92,6 +93,18 @@ def test_documents_and_withdrawal(host: ConsulHost) -> None:
     assert keys(host) == {}
     found = requests.get(f"http://{host.consul.address}/v1/kv/mooring/hosts/{host.name}", timeout=API_SECONDS)
     assert found.status_code == requests.codes.not_found
+
+
+def test_consul_loses_everything(own_consul_server: ConsulServer, tmp_path: Path, namespace: str) -> None:
+    """A Consul that comes back empty gets every key again, under a new session."""
+    with closing(ConsulHost(own_consul_server, tmp_path, namespace)) as host:
+        host.address = f"consulkv://{own_consul_server.address}/{namespace}"
+        host.declare(8001, 8002)
+        register = host.register().ready()
+        written = keys(host).keys()
+        own_consul_server.restart(keep_data=False)
+        wait_until(lambda: keys(host).keys() == written, lambda: f"all again: {register.tail()}", 60)
+        wait_until(register.answers, lambda: f"register to be well: {register.ask('/readyz')}", 60)
 
 
 # As docs/register/registries.md names them.

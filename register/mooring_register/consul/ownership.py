@@ -68,11 +68,7 @@ def take(keys: Keys, claim: Claim, token: str, *, stands_by: bool, root: str = "
     if found is None or not found.session:
         return _begin(keys, claim, token, root)
     record = _record(found)
-    if record.engine != claim.engine:
-        raise OwnershipLost(
-            f"host {claim.host!r} is held by engine {record.engine}, ours is {claim.engine}: "
-            "give this one another --host, or wait until the other is gone"
-        )
+    _check_whether_ours(record, claim)
     if stands_by and record.token != token:
         raise OwnershipLost(f"another register of this engine writes for host {claim.host!r} since {record.started}")
     if record.root != root:
@@ -110,6 +106,14 @@ def renew(keys: Keys, held: HeldHost) -> None:
         check(keys, held)
         raise
     check(keys, held)
+
+
+def _check_whether_ours(record: _Record, claim: Claim) -> None:
+    if record.engine != claim.engine:
+        raise OwnershipLost(
+            f"host {claim.host!r} is held by engine {record.engine}, ours is {claim.engine}: "
+            "give this one another --host, or wait until the other is gone"
+        )
 
 
 def _begin(keys: Keys, claim: Claim, token: str, root: str) -> HeldHost:

@@ -89,7 +89,6 @@ class ConsulWriter:
         self._keys = keys
         self._form = form
         self._terms = terms
-        self._claim = terms.claim
         self._bindings = ConsulBindings(keys, registry, terms.claim.host)
         self._stopping = Event()
         self._lost: WorldError | None = None
@@ -107,7 +106,7 @@ class ConsulWriter:
 
     def run(self) -> None:
         """Write until stopped, whatever Consul does."""
-        backoff = Backoff(0.1, min(5.0, self._claim.ttl_seconds / 3))
+        backoff = Backoff(0.1, min(5.0, self._terms.claim.ttl_seconds / 3))
         keep_trying(self._turn_and_wait, stopping=self._stopping, backoff=backoff, failed=self.failed)
 
     def stop(self) -> None:
@@ -191,17 +190,17 @@ class ConsulWriter:
     def _take(self) -> HeldHost:
         # One token for all attempts: when the answer to one is lost, the next must not take us for somebody else.
         self._token = self._token or self._terms.tokens()
-        held = take(self._keys, self._claim, self._token, stands_by=self._stands_by, root=self._form.root)
+        held = take(self._keys, self._terms.claim, self._token, stands_by=self._stands_by, root=self._form.root)
         self._token, self._stands_by = "", False
         self._read(held)
         self._held = held
         self.keep_alive.hold(held)
-        log.info("host taken", registry=self.registry, host=self._claim.host, session=held.session)
+        log.info("host taken", registry=self.registry, host=self._terms.claim.host, session=held.session)
         return held
 
     def _is_due(self) -> bool:
         """Whether Consul is to be read anew."""
-        patience_seconds = self._claim.ttl_seconds if self._form.may_improve() else self._terms.resync_seconds
+        patience_seconds = self._terms.claim.ttl_seconds if self._form.may_improve() else self._terms.resync_seconds
         is_old = self._terms.clock() - self._read_at >= patience_seconds
         return self._is_outdated or self._form.is_in_doubt() or is_old
 
