@@ -36,7 +36,7 @@ from mooring_proxy.stored_table import decode_known
 from mooring_proxy.stream import StreamFollower
 from mooring_register.registries import EtcdRegistry, Registry
 from mooring_register.service import Service
-from mooring_register.settings import RegistryAddress, Settings
+from mooring_register.settings import RegistryAddress, Settings, layout_for
 from tests.chaos.commands import struck_stream
 from tests.chaos.crashing import Crash, Life, Trap
 from tests.chaos.seams import STORE
@@ -157,7 +157,7 @@ def _struck_store(trap: Trap) -> Callable[[EtcdAddress], Store]:
 def _struck_registry(trap: Trap) -> Callable[[RegistryAddress, str], Registry]:
     def connect(address: RegistryAddress, layout: str) -> Registry:
         assert isinstance(address, EtcdAddress)
-        return EtcdRegistry(_struck_store(trap)(address), address, layout)
+        return EtcdRegistry(_struck_store(trap)(address), address, layout_for(address, layout))
 
     return connect
 
