@@ -231,25 +231,17 @@ def present_while_held(held: Held, refused: Refused) -> Mapping[str, KeyValue]:
     return present
 
 
-def attached(store: Store, held: Held, *prefixes: str) -> Mapping[str, KeyValue]:
+def attached(store: Store, held: Held) -> Mapping[str, KeyValue]:
     """Return the keys that are attached to the host's lease, but for the host's own.
 
-    Those below the prefixes are listed together, any other is asked for alone.
+    Only they are read: what other hosts have written may be a hundred times as much.
 
     Raises:
         Unavailable: no answer.
     """
     lease = store.lease(held.lease)
     keys = set(lease.keys) - {held.key} if lease is not None else set()
-    if not keys:
-        return {}
-    listed = (item for prefix in prefixes for item in store.list(prefix).items)
-    found = {item.key: item for item in listed if item.key in keys}
-    for key in keys - found.keys():
-        item = store.get(key)
-        if item is not None:
-            found[key] = item
-    return found
+    return {found.key: found for found in store.read(keys)} if keys else {}
 
 
 def holder_of(store: Store, lease: int) -> str:

@@ -12,8 +12,13 @@ from mooring.etcd.address import parse_etcd_address
 from mooring.etcd.client import connect, connect_to
 from mooring.etcd.store import Committed, Put
 from mooring.model import Address, parse_address
-from tests.servers import TlsEtcdServer, free_port
+from tests.servers import EtcdServer, TlsEtcdServer, free_port
 from tests.tls import make_certificates
+from tests.waiting import holds_for
+
+# How often the library would ask, and how many times too many are one too many.
+KEEPALIVE_SECONDS = 10.0
+PINGS = 4.5
 
 FILES = {"ca": "ca.pem", "cert": "client.pem", "key": "client.key"}
 
@@ -70,6 +75,20 @@ def test_password_is_read_from_its_file(tmp_path: Path) -> None:
     store = connect_to(parse_etcd_address(f"etcd://127.0.0.1:{free_port()}?user=u&password-file={file}"))
     with pytest.raises(Unavailable, match="user u"):
         store.get("/")
+    store.close()
+
+
+def test_idle_connection_is_left_alone(own_etcd_server: EtcdServer, capfd: pytest.CaptureFixture[str]) -> None:
+    """Who asks nothing is not cut off for asking too often whether the server is there: etcd allows it three times."""
+    store = connect([parse_address(own_etcd_server.address)])
+    store.get("/")
+    told: list[str] = []
+
+    def is_left_alone() -> bool:
+        told.append(capfd.readouterr().err)
+        return "too_many_pings" not in told[-1]
+
+    holds_for(PINGS * KEEPALIVE_SECONDS, is_left_alone, lambda: told[-1])
     store.close()
 
 

@@ -43,6 +43,20 @@ def test_listing_of_any_size_is_whole(bench: Bench, namespace: str) -> None:
     assert listing.revision == bench.store.list(f"/{namespace}/nothing").revision
 
 
+@pytest.mark.parametrize("count", [0, 1, MOST_OPERATIONS, 2 * MOST_OPERATIONS + 7])
+def test_any_number_of_keys_is_read(bench: Bench, namespace: str, count: int) -> None:
+    """Of keys, some of them named twice, those that there are come with all that is known of them, each once."""
+    keys = [f"/{namespace}/{number:05}" for number in range(count)]
+    lease = bench.store.grant(60)
+    for start in range(0, count, 100):
+        bench.store.commit((), tuple(Put(key, b"x", lease) for key in keys[start : start + 100]))
+    put(bench.store, f"/{namespace}/other", b"not asked for")
+    before = bench.store.list(f"/{namespace}/")
+    there = bench.store.read([*reversed(keys), *keys, f"/{namespace}/nothing"])
+    assert there == before.items[:-1]
+    bench.store.revoke(lease)
+
+
 def test_listing_is_of_one_moment(bench: Bench, namespace: str) -> None:
     """A key that is moved from the last page to the first while a listing is under way is in it once."""
     keys = [f"/{namespace}/{number:05}" for number in range(2 * PAGE_KEYS + 17)]

@@ -160,7 +160,7 @@ class EtcdWriter:
         return held
 
     def _read(self, held: Held) -> None:
-        present = attached(self._store, held, self._layout.root, self._bindings.root)
+        present = attached(self._store, held)
         instances = self._bindings.take_over(present)
         before = self._written
         self._written = {key: self._known(found, before.get(key)) for key, found in instances.items()}

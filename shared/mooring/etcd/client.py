@@ -7,7 +7,8 @@ been yes, and only the caller knows what that means for a second attempt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from threading import Lock
 from typing import Final, TypeVar
 
@@ -19,6 +20,7 @@ from mooring.etcd.connection import Connection, Credentials, Rejected
 from mooring.etcd.messages import Message, rpc
 from mooring.etcd.password import password_for
 from mooring.etcd.store import (
+    MOST_OPERATIONS,
     NO_LEASE,
     At,
     Committed,
@@ -58,6 +60,12 @@ class EtcdStore:
         request = rpc.RangeRequest(key=key.encode())
         answer = self._ask_any(lambda connection: connection.ask(connection.keys.Range, request))
         return key_value(answer.kvs[0]) if answer.kvs else None
+
+    def read(self, keys: Collection[str]) -> tuple[KeyValue, ...]:
+        """See `Store.read`."""
+        return tuple(
+            item for batch in _batches(sorted(set(keys))) for item in self._ask_any(partial(_read, keys=batch))
+        )
 
     def watch(self, prefix: str, after: int) -> Watch:
         """See `Store.watch`."""
@@ -196,6 +204,17 @@ def _list(connection: Connection, prefix: str) -> Listing:
         items += [key_value(item) for item in page.kvs]
         first = page.kvs[-1].key + b"\0" if page.kvs else first
     return Listing(revision, tuple(items))
+
+
+def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield all keys, of which a transaction takes only so many."""
+    return (keys[start : start + MOST_OPERATIONS] for start in range(0, len(keys), MOST_OPERATIONS))
+
+
+def _read(connection: Connection, keys: Iterable[str]) -> list[KeyValue]:
+    """Return what keys hold, by a transaction that only reads: it takes part in no history."""
+    answer = connection.ask(connection.keys.Txn, rpc.TxnRequest(success=[_question(key) for key in keys]))
+    return [key_value(item) for response in answer.responses for item in response.response_range.kvs]
 
 
 def _comparison(condition: Condition) -> Message:

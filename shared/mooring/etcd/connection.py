@@ -20,14 +20,15 @@ from mooring.model import Address
 CALL_SECONDS: Final = 3.0
 
 # A server that froze is noticed by pings after 10 s, when one is not answered within 5 s. More often is an attack in
-# the eyes of etcd (--grpc-keepalive-min-time is 5 s); without the other options silence is noticed after a minute,
-# or never.
+# the eyes of etcd (--grpc-keepalive-min-time is 5 s), and so are pings while nothing is asked, three of which end the
+# connection: a watch always asks, and any other call has a limit of its own. Without the other options silence is
+# noticed after a minute, or never.
 _OPTIONS: Final = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),

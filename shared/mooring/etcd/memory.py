@@ -9,7 +9,7 @@ All state lies under one condition variable; a watch waits on it, in whichever t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Condition as Signal
@@ -77,6 +77,11 @@ class MemoryStore:
         """See `Store.get`."""
         with self._reached():
             return self._items.get(key)
+
+    def read(self, keys: Collection[str]) -> tuple[KeyValue, ...]:
+        """See `Store.read`."""
+        with self._reached():
+            return tuple(self._items[key] for key in sorted(set(keys)) if key in self._items)
 
     def watch(self, prefix: str, after: int) -> Watch:
         """See `Store.watch`."""

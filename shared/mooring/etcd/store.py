@@ -6,7 +6,7 @@ Two providers, held to one contract (tests/contract/test_store.py): `client.Etcd
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final, Protocol, TypeAlias
 
 from attrs import frozen
@@ -155,6 +155,9 @@ class Store(Protocol):
 
     def get(self, key: str) -> KeyValue | None:
         """Return one key, or None."""
+
+    def read(self, keys: Collection[str]) -> tuple[KeyValue, ...]:
+        """Return those of these keys that there are, however many; more than a hundred are not read at one moment."""
 
     def watch(self, prefix: str, after: int) -> Watch:
         """Return the changes below `prefix` after that revision."""

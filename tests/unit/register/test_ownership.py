@@ -41,7 +41,7 @@ def test_adoption() -> None:
     store.commit((first.condition,), (Put(WEB, b"x", first.lease),))
     second = take(store, CLAIM, "t2", stands_by=False)
     assert second.lease == first.lease
-    assert {key: found.value for key, found in attached(store, second, "/services").items()} == {WEB: b"x"}
+    assert {key: found.value for key, found in attached(store, second).items()} == {WEB: b"x"}
     assert isinstance(store.commit((first.condition,), (Put(WEB, b"y"),)), Refused)
     assert isinstance(store.commit((second.condition,), (Put(WEB, b"z"),)), Committed)
 
@@ -87,7 +87,7 @@ def test_another_ttl() -> None:
     lease = store.lease(second.lease)
     assert lease is not None
     assert (lease.granted_seconds, set(lease.keys)) == (30, {KEY, *keys})
-    assert all(found.value == key.encode() for key, found in attached(store, second, "/services").items())
+    assert all(found.value == key.encode() for key, found in attached(store, second).items())
     assert store.lease(first.lease) is None
 
 
@@ -113,7 +113,7 @@ def test_keys_elsewhere_are_known_too() -> None:
     store = MemoryStore()
     held = take(store, CLAIM, "t1", stands_by=False)
     store.commit((), (Put("/old/web/a", b"x", held.lease), Put("/services/web/foreign", b"y")))
-    assert list(attached(store, held, "/services")) == ["/old/web/a"]
+    assert list(attached(store, held)) == ["/old/web/a"]
 
 
 def test_retiring() -> None:

@@ -1,7 +1,7 @@
 """From what an etcd holds to what is wanted, on the twin of a store."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import pytest
 from attrs import evolve
@@ -9,7 +9,7 @@ from attrs import evolve
 from mooring.documents import decode_instance, encode_instance
 from mooring.errors import LeaseLost, OwnershipLost, Unavailable, WorldError
 from mooring.etcd.memory import MemoryStore
-from mooring.etcd.store import Committed, Condition, Delete, Listing, Operation, Put, Refused, Removed
+from mooring.etcd.store import Committed, Condition, Delete, KeyValue, Operation, Put, Refused, Removed
 from mooring.model import Address, Instance, State
 from mooring_register.layouts.native import Native
 from mooring_register.ownership import Claim
@@ -150,12 +150,12 @@ class BusyStore(MemoryStore):
 
     meanwhile: Callable[[], None] | None = None
 
-    def list(self, prefix: str) -> Listing:
-        """See `Store.list`."""
+    def read(self, keys: Collection[str]) -> tuple[KeyValue, ...]:
+        """See `Store.read`."""
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:
             meanwhile()
-        return super().list(prefix)
+        return super().read(keys)
 
 
 def test_fenced_out_while_reading() -> None:
