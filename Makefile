@@ -38,7 +38,7 @@ bench-churn: install  ## register with 300 real containers, started and stopped 
 	MOORING_CHURN_CONTAINERS=300 MOORING_REQUIRE_DOCKER=1 $(BIN)/pytest tests/integration/test_register_churn.py
 
 bench-consul: install  ## have 10 000 services in one Consul agent stay alive, which takes some minutes (SERVICES=NUMBER)
-	MOORING_TEST_CONSUL_SERVICES=$(or $(SERVICES),10000) $(BIN)/pytest tests/integration/test_register_consul_many.py
+	MOORING_REQUIRE_DOCKER=1 MOORING_TEST_CONSUL_SERVICES=$(or $(SERVICES),10000) $(BIN)/pytest tests/integration/test_register_consul_many.py
 
 images: $(IMAGES:%=image-%)  ## build the five images: mooring-register, -discover, -proxy, -etcd, -redis
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from tests.servers import free_port
 
 SILENT, ALL = 3, 10
 END_SECONDS = 60.0
+
+pytestmark = pytest.mark.timeout(30 + END_SECONDS)
 
 
 @pytest.fixture
@@ -39,7 +42,11 @@ def test_what_is_not_answered_is_named(engine: HttpEngine) -> None:
         asked(engine, "explain", *nowhere),
         asked(engine, "explain", "one.0", there[5], *nowhere),
     ]
-    said = [command.communicate(timeout=END_SECONDS) for command in commands]
+    with ExitStack() as ending:
+        for command in commands:
+            ending.enter_context(command)
+            ending.callback(command.kill)
+        said = [command.communicate(timeout=END_SECONDS) for command in commands]
     assert [command.returncode for command in commands] == [0, 1, 1]
     (dry, dry_errors), (everything, _), (two, _) = said
     names = {f"one.{number}" for number in range(ALL)}
