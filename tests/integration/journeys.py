@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.integration.docker_hosts import Containers
-from tests.integration.registers import Site
+from tests.integration.registers import PATIENT, Site
 from tests.parts import Part
 from tests.servers import EtcdServer
 
@@ -17,7 +17,7 @@ class Journey(Containers):
 
     def register(self, options: list[str], variables: Mapping[str, str]) -> Part:
         """Start a register."""
-        return self.site.run("--ip", "127.0.0.1", *options, variables=variables)
+        return self.site.run("--ip", "127.0.0.1", *PATIENT, *options, variables=variables)
 
 
 @contextmanager
