@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import ip_address
 
 from mooring_register.containers import Container
@@ -85,6 +86,8 @@ def instance_id(host: str, container_name: str, port: int, *, proto: str, addres
     return ":".join(parts)
 
 
+# A container's address is asked about some times, the host's for each of its containers.
+@lru_cache(maxsize=4096)
 def is_ipv6(host: str) -> bool:
     """Whether a host is an IPv6 literal."""
     try:
