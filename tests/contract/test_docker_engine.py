@@ -298,6 +298,7 @@ def test_renaming(bench: Bench, heard: Heard, namespace: str) -> None:
     bench.act("rename", container, f"{namespace}-renamed")
     heard.wait_for(container, "rename")
     assert inspected(bench, container).name == f"/{namespace}-renamed"
+    assert [one.name for one in bench.engine.running() if one.id == container] == [f"{namespace}-renamed"]
     assert fingerprint(bench, container) != before
 
 

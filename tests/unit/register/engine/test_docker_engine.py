@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mooring_register.engine.docker_engine import fingerprint
+from mooring_register.engine.docker_engine import fingerprint, listed_name
 
 
 def entry(status: str = "Up 5 minutes", **addresses: str) -> dict[str, Any]:
@@ -22,3 +22,11 @@ def test_what_counts(changed: dict[str, Any]) -> None:
     """Another address of either version of IP, and another health, are seen in a listing; time alone is not."""
     assert fingerprint(changed) != fingerprint(entry())
     assert fingerprint(entry("Up 6 minutes")) == fingerprint(entry())
+
+
+@pytest.mark.parametrize(
+    ("names", "name"), [(["/a"], "a"), (["/web/db", "/db", "/app/db"], "db"), ([], ""), (None, "")]
+)
+def test_the_name_of_an_entry(names: list[str] | None, name: str) -> None:
+    """A container that others are linked to has theirs before its name there; its own has none."""
+    assert listed_name({"Names": names}) == name
