@@ -179,7 +179,8 @@ class DockerFeed:
                 case DockerEvent():
                     self._look_into(hint)
         self._look_again()
-        if self._connected and self._clock() - self._listed_at >= self._resync_seconds:
+        # Or the clock was set back: else nothing would be compared until it has caught up.
+        if self._connected and abs(self._clock() - self._listed_at) >= self._resync_seconds:
             self._list(everything=False)
         if self._connected:
             self._inspect_in_turn()

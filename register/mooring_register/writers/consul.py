@@ -201,7 +201,8 @@ class ConsulWriter:
     def _is_due(self) -> bool:
         """Whether Consul is to be read anew."""
         patience_seconds = self._terms.claim.ttl_seconds if self._form.may_improve() else self._terms.resync_seconds
-        is_old = self._terms.clock() - self._read_at >= patience_seconds
+        # Or the clock was set back.
+        is_old = abs(self._terms.clock() - self._read_at) >= patience_seconds
         return self._is_outdated or self._form.is_in_doubt() or is_old
 
     def _read(self, held: HeldHost) -> None:

@@ -275,10 +275,11 @@ class EtcdWriter:
         now = self._clock()
         # What is left to others is taken over before their lease ends, if they do not renew it (`sharing`).
         patience_seconds = self._claim.ttl_seconds / (3 if self._left_to_others else 1)
-        if (self._conflicts or self._left_to_others) and now - self._retried_at >= patience_seconds:
+        if (self._conflicts or self._left_to_others) and abs(now - self._retried_at) >= patience_seconds:
             self._retried_at, self._conflicts, self._settled = now, {}, None
             self._left_to_others = frozenset()
-        if now - self._audited_at >= self._resync_seconds:
+        # Or the clock was set back.
+        if abs(now - self._audited_at) >= self._resync_seconds:
             self._read(held)
 
     def failed(self, error: WorldError) -> None:

@@ -193,9 +193,10 @@ class Etcd2Writer:
         if lost := self._own.lost():
             self._instances.forget(lost)
             self._doubtful = True
-        if self._instances.conflicts and now - self._retried_at >= self._terms.claim.ttl_seconds / 3:
+        if self._instances.conflicts and abs(now - self._retried_at) >= self._terms.claim.ttl_seconds / 3:
             self._retried_at, self._instances.conflicts, self._doubtful = now, {}, True
-        if self._read_at is None or now - self._read_at >= self._terms.resync_seconds:
+        # Or the clock was set back.
+        if self._read_at is None or abs(now - self._read_at) >= self._terms.resync_seconds:
             self._read()
 
     def failed(self, error: WorldError) -> None:

@@ -337,6 +337,19 @@ def test_the_removal_of_what_had_ended_is_told(engine: MemoryEngine) -> None:
     assert told == [Gone("c1", 1.0)]
 
 
+def test_a_clock_that_is_set_back_delays_no_comparison(engine: MemoryEngine) -> None:
+    """Nobody waits until it shows again what it showed when everything was last compared."""
+    told: list[Observation] = []
+    now = [10_000.0]
+    feed = DockerFeed(engine, told.append, resync_seconds=60.0, clock=lambda: now[0])
+    feed.turn([Connected()])
+    feed.turn([])
+    assert len(told) == 1
+    now[0] -= 7200.0
+    feed.turn([])
+    assert [type(one) for one in told] == [Listed, Listed]
+
+
 @pytest.mark.parametrize("lists_exited", [True, False])
 def test_what_ended_is_listed_if_it_is_asked_for(engine: MemoryEngine, lists_exited: bool) -> None:
     """With its exit code, however long ago it was; who does not need it does not ask."""

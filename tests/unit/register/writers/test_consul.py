@@ -26,6 +26,20 @@ def test_published() -> None:
     assert one.mailbox.settled == 1
 
 
+@pytest.mark.parametrize("seconds", [61, -61], ids=["later", "clock set back"])
+def test_somebody_removes_our_service(seconds: int) -> None:
+    """A service of ours that somebody removed is registered again, by the next comparison of everything."""
+    consul, now = Consul(), [100.0]
+    one = consul.writer(clock=lambda: now[0])
+    turn(one, WEB)
+    consul.agent.deregister("a")
+    one.turn()
+    assert consul.ours() == {}
+    now[0] += seconds
+    one.turn()
+    assert set(consul.ours()) == {"a"}
+
+
 def test_unchanged_costs_nothing() -> None:
     """What is the same is not registered again, neither by the same writer nor by its successor, nor at a resync."""
     consul, now = Consul(), [100.0]

@@ -231,7 +231,8 @@ def test_a_foreign_key_is_not_deleted() -> None:
     assert present(store)[KEY].host == "h2"
 
 
-def test_somebody_deletes_our_key() -> None:
+@pytest.mark.parametrize("seconds", [61, -61], ids=["later", "clock set back"])
+def test_somebody_deletes_our_key(seconds: int) -> None:
     """A key of ours that somebody deleted is written again, by the next comparison of everything."""
     store, now = MemoryStore(), [100.0]
     one = writer(store, clock=lambda: now[0])
@@ -239,7 +240,7 @@ def test_somebody_deletes_our_key() -> None:
     store.commit((), (Delete(KEY),))
     one.turn()
     assert present(store) == {}
-    now[0] += 61
+    now[0] += seconds
     one.turn()
     assert list(present(store)) == [KEY]
 

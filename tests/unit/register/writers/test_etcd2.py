@@ -144,6 +144,20 @@ def test_what_does_not_change_is_not_written() -> None:
         assert hosts.indexes() == before
 
 
+@pytest.mark.parametrize("seconds", [61, -61], ids=["later", "clock set back"])
+def test_somebody_deletes_our_key(seconds: int) -> None:
+    """A key of ours that somebody deleted is written again, by the next reading of everything."""
+    hosts = Hosts()
+    one = hosts.writer()
+    turn(one, WEB)
+    hosts.server.delete(KEY, get(hosts, KEY).index)
+    one.turn()
+    assert hosts.server.get(KEY) is None
+    hosts.now += seconds
+    one.turn()
+    assert hosts.server.get(KEY) is not None
+
+
 def test_a_withdrawal_says_why() -> None:
     """A document says `down` with the cause before it goes, and goes by itself if register dies in between."""
     hosts = Hosts()
