@@ -23,7 +23,7 @@ from mooring.model import Instance, State
 from mooring_register.deregistration import Failure
 from mooring_register.layouts.layout import Layout
 from mooring_register.layouts.native import Native
-from mooring_register.registrar import Withdrawal
+from mooring_register.registrar import Key, Withdrawal
 from mooring_register.transactions import transactions_of
 
 _NATIVE: Final = Native(DEFAULT_PREFIX)
@@ -40,6 +40,14 @@ class Written:
     lease: int
     instance: Instance | None
     value: bytes = b""
+
+
+@frozen
+class Holding:
+    """What a registry is known to hold: the instances that it held last, and whether nothing else is wanted since."""
+
+    instances: Mapping[Key, Instance]
+    is_all: bool
 
 
 @frozen

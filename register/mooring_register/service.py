@@ -83,7 +83,7 @@ class Service:
         identity = self._ask_who()
         if identity is not None:
             policy = policy_of(self._settings, identity)
-            self._start_writers(identity, policy)
+            self._start_writers(identity, policy, self._owner.idle_seconds)
             self._owner.begin(policy, tuple(writer.mailbox for writer in self._writers))
             self._source.start(policy.host, self._owner.observe)
             self._owner.run()
@@ -101,7 +101,8 @@ class Service:
         if identity is None:
             return
         policy = evolve(Policy(host=""), host=self._settings.host or identity.host)
-        self._start_writers(identity, policy)
+        # Nobody owns a state here: what is wanted is nothing.
+        self._start_writers(identity, policy, lambda: 0.0)
         while not self._stopping.is_set() and not self._withdrawn(1.0):
             pass
         while not self._stopping.is_set() and not self._given_up(1.0):
@@ -134,7 +135,7 @@ class Service:
                 return self._identity
         return None
 
-    def _start_writers(self, identity: Identity, policy: Policy) -> None:
+    def _start_writers(self, identity: Identity, policy: Policy, owner_idle_seconds: Callable[[], float]) -> None:
         claim = Claim(
             host=policy.host,
             engine=engine_id(identity, policy.host),
@@ -147,7 +148,7 @@ class Service:
             resync_seconds=self._settings.resync_seconds,
             clock=time.time,
             tokens=lambda: secrets.token_hex(16),
-            owner_idle_seconds=self._owner.idle_seconds,
+            owner_idle_seconds=owner_idle_seconds,
         )
         self._writers = tuple(registry.writer(terms) for registry in self._registries)
         metrics.last_turn.set_function(self._owner.idle_seconds)
@@ -202,9 +203,8 @@ class Service:
         announcement = decode_announcement(document)
         now = time.time()
         self._owner.observe(StopAnnounced(announcement.container_id, now + announcement.seconds, now))
-        deliveries = [writer.mailbox.written() for writer in self._writers]
-        written = [None if delivery is None else delivery.instances for delivery in deliveries]
-        return encode_answer(answer_to(announcement, self._owner.state, written))
+        holdings = [writer.mailbox.holding() for writer in self._writers]
+        return encode_answer(answer_to(announcement, self._owner.state, holdings))
 
     def _ready(self) -> str | None:
         if self._identity is None:

@@ -5,15 +5,16 @@ Said again every moment, and believed for a few seconds only: a command that is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from attrs import frozen
 
 from mooring.errors import DocumentError
 from mooring.keys import catalog_field
-from mooring.model import Instance, State
+from mooring.model import State
 from mooring_register.draining import DRAIN_MARGIN_SECONDS, MOST_STOP_TIMEOUT_SECONDS
+from mooring_register.plan import Holding
 from mooring_register.registrar import Key, Registrar
 
 PATH: Final = "/stopping"
@@ -77,18 +78,20 @@ def decode_answer(document: object) -> Answer:
     raise DocumentError(PATH, f"this is no register's answer: {document!r:.200}")
 
 
-def answer_to(announcement: Announcement, state: Registrar, written: Iterable[Mapping[Key, Instance] | None]) -> Answer:
-    """Return what to answer, by the state and by what each registry holds; None for one that is not up to date."""
+def answer_to(announcement: Announcement, state: Registrar, holdings: Iterable[Holding | None]) -> Answer:
+    """Return what to answer, by the state and by what each registry holds; None for one that was never written."""
     known = state.containers.get(announcement.container_id)
     offered = known.reading.instances if known is not None else ()
     keys = {instance.key for instance in offered}
-    held = [*written]
     return Answer(
         listed=state.listed_at is not None,
         instances=tuple(catalog_field(*key) for key in sorted(keys)),
-        drains=None not in held and not any(_takes_more(registry, keys) for registry in held if registry is not None),
+        drains=all(holding is not None and _all_drain(holding, keys) for holding in holdings),
     )
 
 
-def _takes_more(written: Mapping[Key, Instance], keys: set[Key]) -> bool:
-    return any(key in written and written[key].state is not State.DRAINING for key in keys)
+def _all_drain(holding: Holding, keys: set[Key]) -> bool:
+    """Whether none of them is to be given anything new, whatever else is on its way to the registry."""
+    states = [holding.instances[key].state if key in holding.instances else None for key in keys]
+    # What was not there may be on its way too, unless nothing is.
+    return all(state is State.DRAINING or (state is None and holding.is_all) for state in states)

@@ -10,6 +10,7 @@ from attrs import evolve, field, frozen
 
 from mooring.model import Binding, Instance
 from mooring_register.deregistration import Failure
+from mooring_register.plan import Holding
 from mooring_register.registrar import Key, Withdrawal
 
 
@@ -39,6 +40,7 @@ class Mailbox:
         self._changed = Condition()
         self._latest: Delivery | None = None
         self._settled = 0
+        self._held: Mapping[Key, Instance] | None = None
 
     def deliver(
         self,
@@ -72,11 +74,12 @@ class Mailbox:
         with self._changed:
             return 0.0 if self._waiting_since is None else self._uptime() - self._waiting_since
 
-    def written(self) -> Delivery | None:
-        """Return the latest delivery if the registry holds what it wants, else None."""
+    def holding(self) -> Holding | None:
+        """Return what the registry holds; None before the first delivery was settled."""
         with self._changed:
-            latest = self._latest
-            return latest if latest is not None and latest.number == self._settled else None
+            if self._held is None or self._latest is None:
+                return None
+            return Holding(self._held, self._latest.number == self._settled)
 
     def wait(self, seconds: float) -> None:
         """Wait until something is delivered that is not settled, or somebody wakes us, but not for longer."""
@@ -93,6 +96,7 @@ class Mailbox:
         """Say that the registry holds what this delivery wants; its reasons are forgotten."""
         with self._changed:
             self._settled = max(self._settled, delivery.number)
+            self._held = delivery.instances
             self._waiting_since = self._later_since
             if self._latest is delivery:
                 self._waiting_since = None

@@ -1,7 +1,5 @@
 """What `mooring stop` says to a register, and what that answers."""
 
-from collections.abc import Mapping
-
 import pytest
 from attrs import evolve
 
@@ -11,7 +9,8 @@ from mooring_register.addresses.reach import Policy
 from mooring_register.containers import Container, PortMapping, read_container
 from mooring_register.draining import DRAIN_MARGIN_SECONDS
 from mooring_register.observations import Listed
-from mooring_register.registrar import Key, Registrar, apply
+from mooring_register.plan import Holding
+from mooring_register.registrar import Registrar, apply
 from mooring_register.stop.announcement import (
     Announcement,
     Answer,
@@ -28,11 +27,14 @@ SAID = Announcement("c1", 5.0)
 FIELDS = ("web|h:web.1:80",)
 
 
-def holding(state: State) -> Mapping[Key, Instance]:
+def holding(state: State, *, is_all: bool = True) -> Holding:
     """Return what a registry holds: the container's instance in that state, and another one's."""
     one = Instance(service="web", id="h:web.1:80", address=Address("10.0.0.1", 32768), state=state)
     other = evolve(one, id="h:web.2:80", state=State.UP)
-    return {one.key: one, other.key: other}
+    return Holding({one.key: one, other.key: other}, is_all)
+
+
+NOTHING = Holding({}, is_all=True)
 
 
 def test_an_announcement_is_read_as_it_was_written() -> None:
@@ -66,33 +68,36 @@ def test_an_answer_is_read_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "drains"),
+    ("holdings", "drains"),
     [
         ([holding(State.DRAINING)], True),
-        ([{}], True),
+        ([holding(State.DRAINING, is_all=False)], True),
+        ([NOTHING], True),
+        ([Holding({}, is_all=False)], False),
         ([holding(State.UP)], False),
         ([holding(State.STARTING)], False),
         ([None], False),
         ([holding(State.DRAINING), holding(State.UP)], False),
         ([holding(State.DRAINING), None], False),
     ],
-    ids=["draining", "withdrawn", "up", "starting", "not written yet", "one of two", "one of two not written yet"],
+    ids=[
+        *("draining", "draining, and others are on their way", "withdrawn", "perhaps on its way", "up", "starting"),
+        *("not written yet", "one of two", "one of two not written yet"),
+    ],
 )
-def test_a_container_drains_when_every_registry_holds_it(
-    written: list[Mapping[Key, Instance] | None], drains: bool
-) -> None:
+def test_a_container_drains_when_every_registry_holds_it(holdings: list[Holding | None], drains: bool) -> None:
     """One registry that lags is enough to wait."""
-    assert answer_to(SAID, LISTED, written) == Answer(listed=True, instances=FIELDS, drains=drains)
+    assert answer_to(SAID, LISTED, holdings) == Answer(listed=True, instances=FIELDS, drains=drains)
 
 
 def test_a_container_that_offers_nothing_is_not_registered() -> None:
     """Nothing is known of it; but only somebody who has listed can tell."""
     other = Announcement("c2", 5.0)
-    assert answer_to(other, LISTED, [{}]) == Answer(listed=True, instances=(), drains=True)
+    assert answer_to(other, LISTED, [NOTHING]) == Answer(listed=True, instances=(), drains=True)
     assert not answer_to(other, Registrar(policy=Policy(host="h")), [None]).listed
 
 
 def test_what_an_unhealthy_container_offered_is_told_too() -> None:
     """It is withdrawn, and connections from before may still be open to it."""
     ill = Listed(frozenset({"c1"}), (evolve(WEB, health="unhealthy"),), 950.0)
-    assert answer_to(SAID, apply(LISTED, [ill], 950.0), [{}]) == Answer(listed=True, instances=FIELDS, drains=True)
+    assert answer_to(SAID, apply(LISTED, [ill], 950.0), [NOTHING]) == Answer(listed=True, instances=FIELDS, drains=True)

@@ -280,8 +280,8 @@ class Striking(MemoryKeys):
 
 def until_done(one: ConsulWriter, *instances: Instance) -> None:
     """Want these, and take turns until that is written."""
-    one.mailbox.deliver({instance.key: instance for instance in instances}, {}, bindings={DB.key: DB})
-    while one.ready() is not None or one.mailbox.written() is None:
+    number = one.mailbox.deliver({instance.key: instance for instance in instances}, {}, bindings={DB.key: DB})
+    while one.ready() is not None or one.mailbox.settled < number:
         try:
             one.turn()
         except WorldError as error:

@@ -1,6 +1,7 @@
 """What passes from the owner to a writer."""
 
 from mooring.model import Address, Instance
+from mooring_register.plan import Holding
 from mooring_register.registrar import Withdrawal
 from mooring_register.writers.mailbox import Mailbox
 
@@ -50,6 +51,19 @@ def test_settling() -> None:
     mailbox.settle(latest)
     assert mailbox.wait_settled(number, 0.0)
     assert mailbox.wait_settled(first.number, 0.0)
+
+
+def test_what_a_registry_holds() -> None:
+    """It is what was settled last, whatever came after that; nothing before anything was."""
+    mailbox = Mailbox()
+    mailbox.deliver({WEB.key: WEB}, {})
+    assert mailbox.holding() is None
+    delivery = mailbox.latest()
+    assert delivery is not None
+    mailbox.settle(delivery)
+    assert mailbox.holding() == Holding({WEB.key: WEB}, is_all=True)
+    mailbox.deliver({}, {})
+    assert mailbox.holding() == Holding({WEB.key: WEB}, is_all=False)
 
 
 def test_what_waits_longest_is_told() -> None:
