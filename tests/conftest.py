@@ -26,7 +26,7 @@ LONG_TEST_TIMEOUT_SECONDS = 300
 # MOORING_HYPOTHESIS_PROFILE chooses one. No deadlines: a busy machine is not a fault of the code.
 settings.register_profile("fast", max_examples=20, deadline=None)
 settings.register_profile("default", max_examples=100, deadline=None)
-settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)
+settings.register_profile("ci", max_examples=100, deadline=None, print_blob=True)
 settings.register_profile("deep", max_examples=5000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("MOORING_HYPOTHESIS_PROFILE", "default"))
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 HEAD_LIMIT_BYTES = 16 * 1024
 # Longer than any client of a test takes; half of what Docker gives a container to stop in.
-CLIENT_TIMEOUT_SECONDS = 5.0
+CLIENT_TIMEOUT_SECONDS = 60.0
 REASONS = {200: "OK", 400: "Bad Request", 405: "Method Not Allowed"}
 
 

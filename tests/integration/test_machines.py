@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.machines import ADDRESSES, OUTSIDE, Machine, Switch, machines, switch
-from tests.waiting import wait_until
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 pytestmark = pytest.mark.machines
 
 PORT = 8000
-CONNECT_SECONDS = 0.5
+CONNECT_SECONDS = 3.0
 ROOT = Path(__file__).parents[2]
 # Says on one line which network namespaces it made, and waits for its end.
 HOLDING = """
@@ -86,7 +86,7 @@ def test_machines_reach_each_other_and_us(three: list[Machine]) -> None:
     assert _reaches(two, one)
     with one.network():
         server = socket.create_server((one.address, PORT))
-    with closing(server), socket.create_connection((one.address, PORT), timeout=CONNECT_SECONDS) as connection:
+    with closing(server), socket.create_connection((one.address, PORT), timeout=DEADLINE_SECONDS) as connection:
         assert connection.getsockname()[0] == OUTSIDE
 
 
