@@ -16,12 +16,14 @@ import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from ipaddress import ip_network
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import IO
 
-# Set aside for documentation: no machine that a test must reach has such an address.
-NETWORK = ip_network("203.0.113.0/24")
+# Set aside for documentation: no machine that a test must reach has such an address. Each process of a run has a piece
+# of it: this machine is plugged into the switches of all of them at once.
+_PIECES = tuple(IPv4Network("203.0.113.0/24").subnets(new_prefix=28))
+NETWORK = _PIECES[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % len(_PIECES)]
 GATEWAY, OUTSIDE, *ADDRESSES = (str(address) for address in itertools.islice(NETWORK.hosts(), 10))
 LENGTH = NETWORK.prefixlen
 

@@ -16,6 +16,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.docker
 
+MOST_ATTEMPTS: Final = 5
 SECOND: Final = 10**9
 # As process 1 of its container it is deaf to every signal that can be refused.
 DEAF: Final = {"entrypoint": ["sleep", "1000"]}
@@ -128,11 +129,19 @@ def test_a_container_that_docker_starts_again_is_out_meanwhile(host: Host) -> No
 
 
 def test_a_container_that_ran_out_of_memory(host: Host) -> None:
-    """It is withdrawn with that cause, not as one that somebody killed."""
-    since = now(host)
+    """It is withdrawn with that cause, if Docker tells of it before the end; else as one that somebody killed."""
+    ran_out, killed = (State.DOWN, "out of memory"), (State.DOWN, "exited 137")
     greedy = ["sh", "-c", "sleep 3; tail /dev/zero"]
-    one = host.run({"entrypoint": greedy, "host_config": {"mem_limit": "8m", "memswap_limit": "8m"}})
-    assert host.site.told(str(one.name), since) == [UP, (State.DOWN, "out of memory")]
+    ends: list[tuple[State, str]] = []
+    # On a busy machine Docker may tell of it after the end.
+    while ran_out not in ends and len(ends) < MOST_ATTEMPTS:
+        since = now(host)
+        one = host.run({"entrypoint": greedy, "host_config": {"mem_limit": "8m", "memswap_limit": "8m"}})
+        up, end = host.site.told(str(one.name), since)
+        assert up == UP
+        assert end in {ran_out, killed}
+        ends.append(end)
+    assert ran_out in ends
 
 
 def test_a_register_that_is_restarted_meanwhile_lets_a_container_drain_on(host: Host) -> None:
